@@ -1,0 +1,1 @@
+"""Floor 3: ingestion, event store, rollups, retention, queries."""
