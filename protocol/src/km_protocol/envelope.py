@@ -170,8 +170,9 @@ def _split(body: bytes) -> list[msgspec.Raw]:
     try:
         loose = _LOOSE.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        cause = str(error) or "nested too deeply"
         raise EventError(
-            f"the body is neither an event nor a batch of events: {str(error) or "nested too deeply"}",
+            f"the body is neither an event nor a batch of events: {cause}",
             'send one event object, or {"events": […]}',
         ) from None
     if isinstance(loose.events, msgspec.UnsetType):
