@@ -1,0 +1,50 @@
+"""What every test stands on: a home of its own, no settings of the person who runs it, and the real MCP servers.
+
+A test never sees the developer's `~/.config/kilometers`, keys or proxies. Servers from npm are installed by
+`scripts/test`; where npm is missing, the tests that need them are skipped with that reason.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NPM_BIN = ROOT / "tests" / "mcp_servers" / "node_modules" / ".bin"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A new, empty home directory, and none of the `KM_…`, XDG or proxy settings of the person who runs the tests."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("KM_", "XDG_")) or name.lower().endswith("_proxy"):
+                patch.delenv(name)
+        patch.setenv("HOME", str(home))
+        patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+        yield home
+
+
+@pytest.fixture(scope="session")
+def npm_server() -> dict[str, list[str]]:
+    """The command of each real server from npm: `everything`, `filesystem` (add a directory), `memory`."""
+    if not NPM_BIN.is_dir() or shutil.which("node") is None:
+        pytest.skip("servers from npm are not installed: run `scripts/test`, which needs npm")
+    return {
+        "everything": [str(NPM_BIN / "mcp-server-everything"), "stdio"],
+        "filesystem": [str(NPM_BIN / "mcp-server-filesystem")],
+        "memory": [str(NPM_BIN / "mcp-server-memory")],
+    }
+
+
+@pytest.fixture(scope="session")
+def pypi_server() -> dict[str, list[str]]:
+    """The command of each real server from PyPI: `git` (add `--repository R`), `time`, `fetch`."""
+    directory = Path(sys.executable).parent
+    return {name: [str(directory / f"mcp-server-{name}")] for name in ("git", "time", "fetch")}
