@@ -13,7 +13,6 @@ from django.db import InterfaceError, OperationalError
 from django.http import JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
-from rest_framework.views import exception_handler, set_rollback
 
 RETRY_BASE_SECONDS = 2
 RETRY_JITTER_SECONDS = 8  # spreads the clients that a downed database sent away, so they do not come back as one
@@ -30,6 +29,12 @@ class ApiError(Exception):
         self.message = message
         self.hint = hint
         self.retry_after = retry_after
+
+
+class InvalidRequest(ApiError):
+    """The body or a parameter is not what this address takes."""
+
+    status, code = 400, "invalid_request"
 
 
 class Unauthenticated(ApiError):
@@ -89,6 +94,9 @@ def as_response(error: ApiError) -> JsonResponse:
 
 def handle(exception: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's `EXCEPTION_HANDLER`: every error of every view passes here."""
+    # Imported late: `rest_framework.views` imports our authentication class, whose errors are these.
+    from rest_framework.views import exception_handler, set_rollback  # noqa: PLC0415
+
     if isinstance(exception, OperationalError | InterfaceError):
         exception = database_unavailable()
     if isinstance(exception, ApiError):

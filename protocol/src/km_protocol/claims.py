@@ -1,6 +1,6 @@
 """What a token and a lease say, and what a lease allows at a moment.
 
-Token claims (JWT, EdDSA only): `sub, customer_id, tier, features, iat, exp, jti, iss, aud, ver`.
+Token claims (JWT, EdDSA only): `sub, customer_id, tier, features, iat, exp, jti, iss, aud, ver, client_id`.
 A lease is the signed answer to "what may this laptop run while it cannot reach the server?"; `evaluate` is pure, so
 the same table of cases can test it in any language. Times are Unix seconds.
 """
@@ -28,7 +28,11 @@ SubscriptionStatus = Literal["trialing", "active", "past_due", "unpaid", "paused
 
 
 class CustomerClaims(msgspec.Struct, forbid_unknown_fields=True):
-    """The claims of a customer's access token. `ver` is the customer's token version: raising it revokes them all."""
+    """The claims of a customer's access token. `ver` is the customer's token version: raising it revokes them all.
+
+    `client_id` (required by RFC 9068) is the id of the API key it was made from: its scopes are the token's, and
+    revoking the key revokes the token.
+    """
 
     sub: str
     customer_id: str
@@ -40,6 +44,7 @@ class CustomerClaims(msgspec.Struct, forbid_unknown_fields=True):
     iss: Literal["kilometers"]
     aud: Literal["km:api"]
     ver: Annotated[int, msgspec.Meta(ge=0)]
+    client_id: str
 
 
 class Lease(msgspec.Struct, forbid_unknown_fields=True):

@@ -1,0 +1,60 @@
+"""Reads for the rooms above: a member's customer, what a customer may use, how long its events are kept."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import cast
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from km_protocol.claims import SubscriptionStatus
+
+from customers.entitlements import Entitlement, SubscriptionFacts, TierFacts, evaluate
+from customers.models import Customer, Member, Subscription, Tier
+from customers.states import State
+from customers.tiers import FREE
+
+
+def customer_of(user: AbstractBaseUser | AnonymousUser) -> Customer | None:
+    """The customer a signed-in person looks at: the first one they joined. `None` for a stranger."""
+    if not user.is_authenticated:
+        return None
+    membership = Member.objects.filter(user_id=user.pk).select_related("customer").order_by("id").first()
+    return membership.customer if membership else None
+
+
+def entitlement_of(customer: Customer, *, at: datetime) -> Entitlement:
+    """What `customer` may use at `at`. Three or four small queries."""
+    return evaluate(facts_of(customer), at=at)
+
+
+def facts_of(customer: Customer) -> SubscriptionFacts:
+    """The rows behind an entitlement. A customer without a subscription has the Free tier."""
+    free = tier_facts(Tier.objects.get(code=FREE))
+    row = Subscription.objects.filter(customer=customer).select_related("tier").first()
+    if row is None:
+        return SubscriptionFacts(tier=free, free=free, state="active", state_since=customer.created_at)
+    return SubscriptionFacts(
+        tier=tier_facts(row.tier),
+        free=free,
+        state=cast(SubscriptionStatus, row.state),
+        state_since=row.state_since,
+        trial_ends_at=row.trial_ends_at,
+        events_per_day=row.events_per_day,
+    )
+
+
+def tier_facts(tier: Tier) -> TierFacts:
+    """`tier` as plain facts."""
+    features = frozenset(tier.features.values_list("code", flat=True))
+    return TierFacts(tier.code, tier.name, features, tier.events_per_day, tier.retention_days)
+
+
+def retention_days_by_customer() -> dict[int, int]:
+    """How many days each customer's events are kept, by `Customer.pk`."""
+    free_days = Tier.objects.values_list("retention_days", flat=True).get(code=FREE)
+    kept = Subscription.objects.exclude(state=State.CANCELED).values_list("customer_id", "tier__retention_days")
+    days = dict(kept)
+    return {
+        customer_id: days.get(customer_id, free_days) for customer_id in Customer.objects.values_list("pk", flat=True)
+    }
