@@ -1,0 +1,51 @@
+"""One real service for all tests of a worker process, and a laptop of its own for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.laptop import Laptop
+from tests.end_to_end.service import Account, Service
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory, own_home: Path) -> Iterator[Service]:
+    """A running service that tests share. A test that stops or kills it takes `own_service` instead."""
+    running = Service(tmp_path_factory.mktemp("service")).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def own_service(tmp_path: Path) -> Iterator[Service]:
+    """A running service for one test to break."""
+    directory = tmp_path / "service"
+    directory.mkdir()
+    running = Service(directory).start()
+    yield running
+    if running.is_running:
+        running.stop()
+
+
+@pytest.fixture
+def account(service: Service, request: pytest.FixtureRequest) -> Account:
+    """A Pro customer of its own for each test."""
+    return service.create_customer(request.node.name[:60])
+
+
+@pytest.fixture
+def laptop(tmp_path: Path) -> Iterator[Laptop]:
+    """A laptop that is not configured yet."""
+    made = Laptop(tmp_path / "laptop")
+    yield made
+    made.shut_down()
+
+
+@pytest.fixture
+def signed_in(laptop: Laptop, account: Account, service: Service) -> Laptop:
+    """A laptop whose `km-client` has this test's key."""
+    laptop.init(account, service.url)
+    return laptop
