@@ -1,0 +1,241 @@
+"""Reads of this room, for the API and the dashboard. Every one is bound to a customer (`Customer.pk`) first.
+
+    page = sessions(7, before=None, limit=20)         # newest first
+    page.rows[0].session_id, page.next                # `next` is the `before` of the following page, or None
+    session_exchanges(7, page.rows[0].session_id, after=None, limit=100)
+
+Nothing here looks into a message, and no list reads more of one than a preview.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
+from django.db.models.functions import Length, Substr
+from km_protocol.envelope import Party, unix_milliseconds, uuid7
+
+from core.paging import Page, decode, encode, paginate
+from events.models import DailyRollup, Event, HourlyRollup, InboxEntry, Session
+from events.models import Party as PartyModel
+from events.rows import PREVIEW_CHARACTERS, EventRow, Exchange, InboxDepth, SessionRow, Totals
+
+ANSWERS = ("response", "error")  # the types that answer a request
+MAX_SCANNED = 20_000  # rows one filtered page looks at before it stops and offers to go on; about 50 ms
+_NOBODY = Party()
+_SUMMED = ("events", "requests", "errors", "bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """What `recent_events` is narrowed to; a blank or absent field narrows nothing. Times are half open."""
+
+    session_id: str = ""
+    type: str = ""
+    direction: str = ""
+    method: str = ""
+    tool: str = ""
+    errors_only: bool = False
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def sessions(customer_id: int, *, before: str | None = None, limit: int) -> Page[SessionRow]:
+    """A customer's sessions, the one started last first. Raises `InvalidCursor`."""
+    found = Session.objects.filter(customer_id=customer_id).order_by("-started_at", "-session_id")
+    if before is not None:
+        moment, session_id = decode(before, tuple[datetime, str])
+        found = found.filter(Q(started_at__lt=moment) | Q(started_at=moment, session_id__lt=session_id))
+    rows = [_session_row(row) for row in found[: limit + 1]]
+    return paginate(rows, limit, lambda row: (row.started_at, row.session_id))
+
+
+def session(customer_id: int, session_id: str) -> SessionRow | None:
+    """One session of this customer, if there is such."""
+    row = Session.objects.filter(customer_id=customer_id, session_id=session_id).first()
+    return None if row is None else _session_row(row)
+
+
+def session_events(customer_id: int, session_id: str, *, after: str | None = None, limit: int) -> Page[EventRow]:
+    """A session's events in the order they happened. Raises `InvalidCursor`."""
+    found = _in_session(customer_id, session_id, after)
+    rows = [_event_row(row) for row in _previewed(found)[: limit + 1]]
+    return paginate(rows, limit, _place)
+
+
+def session_exchanges(customer_id: int, session_id: str, *, after: str | None = None, limit: int) -> Page[Exchange]:
+    """A session's messages with every answer folded into its request, in order. Raises `InvalidCursor`.
+
+    An answer whose request was not recorded, a notification, and a request still open stand alone. A page is exact
+    however far apart request and answer are.
+    """
+    request = Event.objects.filter(
+        customer_id=customer_id,
+        correlation_id=OuterRef("correlation_id"),
+        session_id=session_id,
+        type="request",
+        sequence__lt=OuterRef("sequence"),
+    ).exclude(direction=OuterRef("direction"))
+    is_answer = ~Q(correlation_id="") & Q(type__in=ANSWERS) & Exists(request)
+    openings = _previewed(_in_session(customer_id, session_id, after).exclude(is_answer))
+    rows = [_event_row(row) for row in openings[: limit + 1]]
+    page = paginate(rows, limit, _place)
+    answers = _answers(customer_id, session_id, page.rows)
+    return Page([Exchange(row, tuple(answers.get(row.id, ()))) for row in page.rows], page.next)
+
+
+def recent_events(
+    customer_id: int,
+    *,
+    after: str | None = None,
+    limit: int,
+    only: EventFilter = EventFilter(),
+) -> Page[EventRow]:
+    """A customer's events, newest first. Raises `InvalidCursor`.
+
+    A filter looks at `MAX_SCANNED` rows at most; a page that stopped there may be short, even empty, and has a `next`.
+    """
+    found = Event.objects.filter(customer_id=customer_id).order_by("-id")
+    if after is not None:
+        found = found.filter(id__lt=decode(after, UUID))
+    found = _within(found, only)
+    floor: UUID | None = None
+    if only != EventFilter(since=only.since, until=only.until):
+        floor = found.values_list("id", flat=True)[MAX_SCANNED : MAX_SCANNED + 1].first()
+        found = _narrowed(found if floor is None else found.filter(id__gt=floor), only)
+    page = paginate([_event_row(row) for row in _previewed(found)[: limit + 1]], limit, lambda row: row.id)
+    if page.next is None and floor is not None:
+        return Page(page.rows, encode(UUID(int=floor.int + 1)))
+    return page
+
+
+def event(customer_id: int, event_id: UUID) -> EventRow | None:
+    """One event with its whole message, if this customer has it."""
+    row = Event.objects.filter(customer_id=customer_id, id=event_id).select_related("server", "client").first()
+    return None if row is None else _row(row, row.message, is_whole=True)
+
+
+def totals(customer_id: int, *, since: datetime) -> Totals:
+    """Sums from the hour `since` lies in: hours up to the next UTC midnight, then whole days."""
+    hour = since.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    midnight = hour if hour.hour == 0 else hour.replace(hour=0) + timedelta(days=1)
+    hours = HourlyRollup.objects.filter(customer_id=customer_id, at__gte=hour, at__lt=midnight)
+    days = DailyRollup.objects.filter(customer_id=customer_id, at__gte=midnight)
+    sums = [rows.aggregate(**{name: Sum(name) for name in _SUMMED}) for rows in (hours, days)]
+    events, requests, errors, size = (sum(part[name] or 0 for part in sums) for name in _SUMMED)
+    begun = Session.objects.filter(customer_id=customer_id, started_at__gte=since).count()
+    return Totals(events, requests, errors, size, begun)
+
+
+def inbox_depth(customer_id: int | None = None) -> InboxDepth:
+    """What waits to be stored: of one customer, or of all."""
+    waiting = InboxEntry.objects.all() if customer_id is None else InboxEntry.objects.filter(customer_id=customer_id)
+    oldest = waiting.order_by("id").values_list("received_at", flat=True).first()
+    return InboxDepth(waiting.count(), waiting.aggregate(total=Sum("events"))["total"] or 0, oldest)
+
+
+def _in_session(customer_id: int, session_id: str, after: str | None) -> QuerySet[Event]:
+    found = Event.objects.filter(customer_id=customer_id, session_id=session_id).order_by("sequence", "id")
+    if after is None:
+        return found
+    sequence, event_id = decode(after, tuple[int, UUID])
+    return found.filter(sequence__gte=sequence).exclude(sequence=sequence, id__lte=event_id)
+
+
+def _place(row: EventRow) -> tuple[int, UUID]:
+    return row.sequence, row.id
+
+
+def _answers(customer_id: int, session_id: str, openings: Iterable[EventRow]) -> dict[UUID, list[EventRow]]:
+    """The answers to each request among `openings`: those after it, before the next request of the same correlation."""
+    requests = [row for row in openings if row.type == "request" and row.correlation_id]
+    if not requests:
+        return {}
+    same = Event.objects.filter(
+        customer_id=customer_id, session_id=session_id, correlation_id__in={row.correlation_id for row in requests}
+    )
+    found: dict[UUID, list[EventRow]] = {}
+    latest: dict[tuple[str, str], UUID] = {}
+    for row in map(_event_row, _previewed(same).order_by("sequence", "id")):
+        if row.type == "request":
+            latest[row.correlation_id, row.direction] = row.id
+        elif row.type in ANSWERS and (request := latest.get((row.correlation_id, _opposite(row.direction)))):
+            found.setdefault(request, []).append(row)
+    return found
+
+
+def _opposite(direction: str) -> str:
+    return "response" if direction == "request" else "request"
+
+
+def _within(found: QuerySet[Event], only: EventFilter) -> QuerySet[Event]:
+    """The time range, as a range of ids: they lead with the event's millisecond."""
+    if only.since is not None:
+        found = found.filter(id__gte=uuid7(unix_milliseconds(only.since), bytes(10)))
+    if only.until is not None:
+        found = found.filter(id__lt=uuid7(unix_milliseconds(only.until), bytes(10)))
+    return found
+
+
+def _narrowed(found: QuerySet[Event], only: EventFilter) -> QuerySet[Event]:
+    wanted = {name: getattr(only, name) for name in ("session_id", "type", "direction", "method", "tool")}
+    found = found.filter(**{name: value for name, value in wanted.items() if value})
+    return found.filter(is_error=True) if only.errors_only else found
+
+
+def _previewed(found: QuerySet[Event]) -> QuerySet[Event]:
+    return (
+        found.select_related("server", "client")
+        .defer("message")
+        .annotate(preview=Substr("message", 1, PREVIEW_CHARACTERS), characters=Length("message"))
+    )
+
+
+def _event_row(row: Any) -> EventRow:
+    return _row(row, row.preview, is_whole=row.characters <= PREVIEW_CHARACTERS)
+
+
+def _row(row: Event, message: str, *, is_whole: bool) -> EventRow:
+    return EventRow(
+        id=row.id,
+        timestamp=row.timestamp,
+        type=row.type,
+        direction=row.direction,
+        method=row.method,
+        tool=row.tool,
+        session_id=row.session_id,
+        sequence=row.sequence,
+        correlation_id=row.correlation_id,
+        duration_ms=row.duration_ms,
+        is_error=row.is_error,
+        size=row.size,
+        server=_party(row.server),
+        client=_party(row.client),
+        message=message,
+        is_base64=row.is_base64,
+        truncated=row.truncated,
+        is_whole=is_whole,
+    )
+
+
+def _party(row: PartyModel | None) -> Party:
+    return _NOBODY if row is None else Party(row.name, row.version, row.title)
+
+
+def _session_row(row: Session) -> SessionRow:
+    return SessionRow(
+        session_id=row.session_id,
+        server=Party(row.server_name, row.server_version, row.server_title),
+        client=Party(row.client_name, row.client_version, row.client_title),
+        protocol_version=row.protocol_version,
+        started_at=row.started_at,
+        last_at=row.last_at,
+        events=row.events,
+        requests=row.requests,
+        errors=row.errors,
+        bytes=row.bytes,
+    )
