@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,12 @@ def own_service(tmp_path: Path) -> Iterator[Service]:
 def account(service: Service, request: pytest.FixtureRequest) -> Account:
     """A Pro customer of its own for each test."""
     return service.create_customer(request.node.name[:60])
+
+
+@pytest.fixture
+def session_id() -> str:
+    """A session no other test has."""
+    return uuid.uuid4().hex
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,7 +161,7 @@ class Service:
         return done.stdout
 
     def create_customer(self, name: str = "Example", tier: str = "pro") -> Account:
-        email = f"{name.lower().replace(' ', '-')}@example.com"
+        email = f"{uuid.uuid4().hex}@example.com"
         made = json.loads(self.manage("create_customer", "--name", name, "--tier", tier, "--email", email, "--json"))
         return Account(made["customer_id"], made["api_key"], made["email"], made["password"])
 
@@ -184,6 +185,12 @@ class Service:
         path = self.data_dir / "kilometers.sqlite3"
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as database:
             return [StoredEvent(*row) for row in database.execute(query, (session_id,))]
+
+    def wait_until_stored(self, session_id: str, count: int, *, within: float = 60.0) -> list[StoredEvent]:
+        """The session's events, once there are `count` of them; more at that moment is the caller's to find."""
+        what = f"{count} events of session {session_id} are stored"
+        eventually(lambda: len(self.stored(session_id)) >= count, within=within, what=what)
+        return self.stored(session_id)
 
 
 def end_group(process: subprocess.Popen[Any]) -> None:

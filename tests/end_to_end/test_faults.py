@@ -1,0 +1,175 @@
+"""Faults in mid-load: the stream goes on unharmed, nothing acknowledged is lost, nothing is stored twice."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.laptop import Laptop
+from tests.end_to_end.raw_client import RawClient
+from tests.end_to_end.service import Service
+from tests.end_to_end.test_stored import assert_stored_as_sent
+from tests.end_to_end.waiting import eventually
+
+SERVERS = Path(__file__).resolve().parent.parent / "mcp_servers"
+ECHO = [sys.executable, str(SERVERS / "echo_server.py")]
+LOAD = 600  # calls: some seconds of shipping, so that a fault falls into the middle of it
+
+
+def monitored(laptop: Laptop, session_id: str) -> RawClient:
+    return RawClient(laptop.monitor_command(*ECHO, session_id=session_id), laptop.environment)
+
+
+def load(client: RawClient, calls: int = LOAD, *, halfway: Callable[[], object] = lambda: None) -> None:
+    """`calls` calls, each answered before the next; `halfway` is the fault."""
+    client.initialize("2025-11-25")
+    for number in range(calls):
+        if number == calls // 2:
+            halfway()
+        text = f"call {number} " + "x" * 500
+        assert client.call_tool("echo", {"text": text})["result"]["content"][0]["text"] == text
+
+
+def assert_everything_stored(client: RawClient, service: Service, session_id: str) -> None:
+    expected = client.sent.count(b"\n") + client.received.count(b"\n")
+    events = service.wait_until_stored(session_id, expected)
+    assert_stored_as_sent(events, bytes(client.sent), bytes(client.received))
+
+
+def test_a_session_while_the_server_is_down_is_stored_when_it_is_back(
+    laptop: Laptop, own_service: Service, session_id: str
+) -> None:
+    laptop.init(own_service.create_customer(), own_service.url)
+    own_service.stop()
+    with monitored(laptop, session_id) as client:
+        load(client)
+        assert client.finish() == 0
+    eventually(lambda: "reach" in laptop.km("status").stdout, what="`status` says that the server cannot be reached")
+    own_service.start()
+    laptop.wait_until_shipped()
+    assert_everything_stored(client, own_service, session_id)
+
+
+@pytest.mark.parametrize("word", ["granian", "celery"])
+def test_kill_9_of_a_server_process_in_mid_load_loses_nothing(
+    word: str, laptop: Laptop, own_service: Service, session_id: str
+) -> None:
+    laptop.init(own_service.create_customer(), own_service.url)
+
+    def fault() -> None:
+        victims = own_service.children(word)
+        assert victims, f"`serve` runs no {word}"
+        for victim in victims:
+            victim.kill()
+
+    with monitored(laptop, session_id) as client:
+        load(client, halfway=fault)
+        client.finish()
+    laptop.wait_until_shipped()
+    assert_everything_stored(client, own_service, session_id)
+    eventually(lambda: own_service.children(word), what=f"`serve` has started {word} again")
+    assert own_service.is_ready()
+
+
+def test_kill_9_of_the_whole_service_in_mid_load_loses_nothing(
+    laptop: Laptop, own_service: Service, session_id: str
+) -> None:
+    laptop.init(own_service.create_customer(), own_service.url)
+    with monitored(laptop, session_id) as client:
+        load(client, halfway=own_service.kill)
+        client.finish()
+    own_service.start()
+    laptop.wait_until_shipped()
+    assert_everything_stored(client, own_service, session_id)
+
+
+def test_kill_9_of_the_agent_in_mid_load_loses_nothing_and_stores_nothing_twice(
+    signed_in: Laptop, service: Service, session_id: str
+) -> None:
+    def fault() -> None:
+        for agent in eventually(signed_in.agents, what="an agent runs"):
+            agent.kill()
+            agent.wait(10)
+
+    with monitored(signed_in, session_id) as client:
+        load(client, halfway=fault)
+        client.finish()
+    assert signed_in.km("agent", "start").returncode == 0
+    signed_in.wait_until_shipped()
+    assert_everything_stored(client, service, session_id)
+
+
+def test_kill_9_of_the_relay_loses_nothing_that_was_answered(
+    signed_in: Laptop, service: Service, session_id: str
+) -> None:
+    with monitored(signed_in, session_id) as client:
+        load(client)
+        client.process.kill()
+        client.wait()
+    signed_in.wait_until_shipped()
+    assert_everything_stored(client, service, session_id)
+
+
+def test_two_monitors_at_once_share_one_agent_and_keep_their_sessions_apart(
+    signed_in: Laptop, service: Service, session_id: str
+) -> None:
+    one, two = f"{session_id}-1", f"{session_id}-2"
+    with monitored(signed_in, one) as first, monitored(signed_in, two) as second:
+        first.initialize("2025-11-25")
+        second.initialize("2025-06-18")
+        for number in range(50):
+            first.call_tool("echo", {"text": f"first {number}"})
+            second.call_tool("echo", {"text": f"second {number}"})
+        assert len(eventually(signed_in.agents, what="an agent runs")) == 1
+        first.finish()
+        second.finish()
+    assert_everything_stored(first, service, one)
+    assert_everything_stored(second, service, two)
+
+
+@pytest.fixture
+def tiny_disk(laptop: Laptop) -> Iterator[Path]:
+    """The laptop's data directory on a file system of 1 MiB."""
+    laptop.data_dir.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(laptop.data_dir)]
+    if os.getuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("a full disk needs root and the right to mount a tmpfs")
+    yield laptop.data_dir
+    laptop.shut_down()
+    subprocess.run(["umount", "--lazy", str(laptop.data_dir)], check=True)
+
+
+def test_a_full_disk_stops_the_recording_never_the_stream_and_is_reported(
+    laptop: Laptop, own_service: Service, session_id: str, tiny_disk: Path
+) -> None:
+    laptop.init(own_service.create_customer(), own_service.url)
+    own_service.stop()  # nothing can be shipped, so the journal fills the disk
+    with monitored(laptop, session_id) as client:
+        client.initialize("2025-11-25")
+        for _ in range(8):
+            assert len(client.call_tool("fill", {"bytes": 400_000})["result"]["content"][0]["text"]) == 400_000
+        assert client.finish() == 0
+    assert "disk" in laptop.km("doctor").stdout.lower()
+    own_service.start()
+    gaps = eventually(
+        lambda: [event for event in own_service.stored(session_id) if event.method == "kilometers/recording_gap"],
+        within=60,
+        what="the loss is reported as data",
+    )
+    assert "disk_full" in gaps[0].message
+    kept = [event for event in own_service.stored(session_id) if event.method != "kilometers/recording_gap"]
+    assert kept, "what fitted on the disk is stored"
+
+
+def test_an_unusable_data_directory_costs_the_recording_never_the_stream(laptop: Laptop, session_id: str) -> None:
+    laptop.data_dir.parent.mkdir(parents=True)
+    laptop.data_dir.write_text("a file where a directory should be")
+    with monitored(laptop, session_id) as client:
+        load(client, 20)
+        assert client.finish() == 0
+    assert str(laptop.data_dir) in client.errors.decode()
