@@ -44,9 +44,14 @@ class EventFilter:
     until: datetime | None = None
 
 
-def sessions(customer_id: int, *, before: str | None = None, limit: int) -> Page[SessionRow]:
-    """A customer's sessions, the one started last first. Raises `InvalidCursor`."""
+def sessions(customer_id: int, *, before: str | None = None, server: str = "", limit: int) -> Page[SessionRow]:
+    """A customer's sessions, the one started last first; with `server`, those of servers whose name or title holds it.
+
+    Raises `InvalidCursor`.
+    """
     found = Session.objects.filter(customer_id=customer_id).order_by("-started_at", "-session_id")
+    if server:
+        found = found.filter(Q(server_name__icontains=server) | Q(server_title__icontains=server))
     if before is not None:
         moment, session_id = decode(before, tuple[datetime, str])
         found = found.filter(Q(started_at__lt=moment) | Q(started_at=moment, session_id__lt=session_id))
@@ -86,6 +91,21 @@ def session_exchanges(customer_id: int, session_id: str, *, after: str | None = 
     page = paginate(rows, limit, _place)
     answers = _answers(customer_id, session_id, page.rows)
     return Page([Exchange(row, tuple(answers.get(row.id, ()))) for row in page.rows], page.next)
+
+
+def exchanges(customer_id: int, session_id: str, ids: Iterable[UUID]) -> list[Exchange]:
+    """The exchanges of a session that the events `ids` begin, in order; ids of other sessions' events are left out."""
+    found = _previewed(_in_session(customer_id, session_id, None).filter(id__in=set(ids)))
+    rows = [_event_row(row) for row in found]
+    answers = _answers(customer_id, session_id, rows)
+    return [Exchange(row, tuple(answers.get(row.id, ()))) for row in rows]
+
+
+def session_tail(customer_id: int, session_id: str, *, last: int) -> str | None:
+    """The cursor behind which a session's `last` events lie; `None` when it has no more than those."""
+    newest = _in_session(customer_id, session_id, None).order_by("-sequence", "-id").values_list("sequence", "id")
+    place = newest[last : last + 1].first()
+    return None if place is None else encode(place)
 
 
 def recent_events(
