@@ -20,7 +20,6 @@ import msgspec
 from core.errors import ApiError
 
 Row = TypeVar("Row")
-Position = TypeVar("Position")
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500  # a page a browser can still draw at once
@@ -59,7 +58,7 @@ def encode(position: Any) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
 
 
-def decode(cursor: str, position: type[Position]) -> Position:
+def decode(cursor: str, position: Any) -> Any:
     """What `encode` was given, as a `position` such as `tuple[datetime, str]`. Raises `InvalidCursor`."""
     try:
         if len(cursor) > MAX_CURSOR_CHARACTERS:

@@ -1,7 +1,9 @@
 """Making customers and letting people in.
 
-customer = create_customer("Acme", "pro", at=moment)      # with an active subscription
-add_member(customer, "ann@acme.example", "…", Member.Role.OWNER, at=moment)
+    customer = create_customer("Acme", "pro", at=moment)      # with an active subscription
+    add_member(customer, "ann@acme.example", "…", Member.Role.OWNER, at=moment)
+
+A person signs in with an e-mail address; the same person may be a member of several customers.
 """
 
 from __future__ import annotations

@@ -110,9 +110,10 @@ def live(customer: Customer, *, at: datetime) -> QuerySet[ApiKey]:
 
 def get(customer: Customer, public_id: str) -> ApiKey:
     """One key of `customer`. Raises `UnknownKeyId`, also for a key of somebody else."""
-    key = list_keys(customer).filter(public_id=public_id).first()
+    readable = public_id.isascii() and public_id.isprintable()  # PostgreSQL refuses to compare U+0000
+    key = list_keys(customer).filter(public_id=public_id).first() if readable else None
     if key is None:
-        raise UnknownKeyId(f"{customer.name} has no key `{public_id}`", "`GET /api/keys` lists the ids")
+        raise UnknownKeyId(f"{customer.name} has no key `{public_id[:40]}`", "`GET /api/keys` lists the ids")
     return key
 
 

@@ -1,6 +1,8 @@
 """The audit log: append-only, written in the transaction that did the thing.
 
-record("api_key.revoked", subject=f"api_key:{key.public_id}", customer=customer, actor="user:ann", at=moment)
+    record("api_key.revoked", subject=f"api_key:{key.public_id}", customer=customer, actor="user:ann", at=moment)
+
+Entries name things by their public ids and outlive them.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from customers import api_keys, proofs, revocation, tokens
 from customers.errors import CustomerSuspended, MissingCredentials, MissingScope, TokenInvalid, TokenRevoked
 from customers.models import ApiKey
 from customers.queries import entitlement_of
+from customers.scopes import Scope
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -97,12 +98,17 @@ def _prove(credential: str, now: datetime) -> tuple[Principal, datetime]:
     return principal, min(moment for moment in moments if moment is not None)
 
 
+def check_standing(key: ApiKey, *, at: datetime) -> None:
+    """Raises by cause, all `Unauthenticated`, unless `key` works and its owner is not suspended."""
+    api_keys.check_usable(key, at=at)
+    if key.customer.suspended_at is not None:
+        raise CustomerSuspended(f"{key.customer.name} is suspended", "ask whoever runs this server why")
+
+
 def principal_of(key: ApiKey, *, at: datetime) -> tuple[Principal, datetime | None]:
     """The caller behind a usable `key`, and when, by the clock alone, what they may do changes."""
-    api_keys.check_usable(key, at=at)
+    check_standing(key, at=at)
     customer = key.customer
-    if customer.suspended_at is not None:
-        raise CustomerSuspended(f"{customer.name} is suspended", "ask whoever runs this server why")
     entitlement = entitlement_of(customer, at=at)
     principal = Principal(
         customer_id=customer.pk,
@@ -167,3 +173,16 @@ class IsCustomer(BasePermission):
         if not isinstance(request.auth, Principal):
             raise MissingCredentials("there is no `Authorization` header", _SEND)
         return True
+
+
+def may(scope: Scope) -> type[BasePermission]:
+    """The permission class that asks for `scope`; put it after `IsCustomer`."""
+
+    class MayScope(BasePermission):
+        def has_permission(self, request: Request, view: APIView) -> bool:  # noqa: ARG002
+            principal = request.auth
+            assert isinstance(principal, Principal)  # what IsCustomer lets through
+            require(principal, scope)
+            return True
+
+    return MayScope

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from customers import views
+
+urlpatterns = [
+    path(".well-known/jwks.json", views.KeySetView.as_view(), name="jwks"),
+    path("api/auth/exchange", views.ExchangeView.as_view(), name="exchange"),
+    path("api/customer", views.CustomerView.as_view(), name="customer"),
+    path("api/subscription/status", views.StatusView.as_view(), name="subscription-status"),
+    path("api/keys", views.KeysView.as_view(), name="keys"),
+    path("api/keys/report-leak", views.LeakView.as_view(), name="report-leak"),
+    path("api/keys/<str:key_id>", views.KeyView.as_view(), name="key"),
+    path("api/keys/<str:key_id>/rotate", views.RotateView.as_view(), name="rotate-key"),
+]

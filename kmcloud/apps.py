@@ -6,3 +6,6 @@ from django.apps import AppConfig
 class KmcloudConfig(AppConfig):
     name = "kmcloud"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from kmcloud import checks  # noqa: F401,PLC0415 - importing it registers it

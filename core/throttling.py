@@ -1,0 +1,73 @@
+"""Counting failures, so that guessing and misconfigured loops are slowed and nobody else is.
+
+    limit = FailureLimit("exchange", failures=100, window=timedelta(minutes=5))
+    limit.check("203.0.113.7", now=moment)     # 429 with Retry-After once there were too many
+    limit.count("203.0.113.7", now=moment)     # after a failure; a success costs nothing
+
+Counters live in the cache, in fixed windows. A cache that cannot be reached counts nothing and lets everyone pass: the
+limit protects the database from a loop, while what keeps strangers out is that a key has 178 random bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from django.conf import settings
+from django.core.cache import cache
+from django.http import HttpRequest
+from redis.exceptions import RedisError
+
+from core.errors import TooManyRequests
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FailureLimit:
+    """At most `failures` in a `window` for each caller."""
+
+    name: str
+    failures: int
+    window: timedelta
+
+    def check(self, caller: str, *, now: datetime) -> None:
+        """Raises `TooManyRequests` once `caller` failed too often; `Retry-After` is when the window ends."""
+        try:
+            count = cache.get(self._key(caller, now), 0)
+        except RedisError as error:
+            log.warning("throttle_unavailable", limit=self.name, cause=str(error))
+            return
+        if count >= self.failures:
+            raise TooManyRequests(
+                f"{self.failures} failed attempts in {self.window.total_seconds() / 60:.0f} minutes",
+                "correct the cause before trying again; `Retry-After` says when",
+                retry_after=self._seconds_left(now),
+            )
+
+    def count(self, caller: str, *, now: datetime) -> None:
+        """Note one failure of `caller`."""
+        key = self._key(caller, now)
+        try:
+            cache.add(key, 0, timeout=self.window.total_seconds())
+            cache.incr(key)
+        except (RedisError, ValueError) as error:  # ValueError: the counter was evicted between the two
+            log.warning("throttle_unavailable", limit=self.name, cause=str(error))
+
+    def _key(self, caller: str, now: datetime) -> str:
+        digest = hashlib.blake2b(caller.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        return f"throttle:{self.name}:{digest}:{int(now.timestamp() // self.window.total_seconds())}"
+
+    def _seconds_left(self, now: datetime) -> int:
+        window = int(self.window.total_seconds())
+        return window - int(now.timestamp()) % window
+
+
+def address_of(request: HttpRequest) -> str:
+    """The caller's IP address: the peer's, or, behind the one proxy `KM_TRUST_PROXY` vouches for, what that one saw."""
+    forwarded: str = request.META.get("HTTP_X_FORWARDED_FOR", "")
+    if settings.TRUST_PROXY and forwarded:
+        return forwarded.rsplit(",", 1)[-1].strip()
+    return str(request.META.get("REMOTE_ADDR", ""))

@@ -1,0 +1,37 @@
+"""The console's pages of tiers and features, and the audit log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from customers.admin.console import AuditedAdmin, ReadOnlyAdmin
+from customers.models import AuditEntry, Feature, Tier
+
+
+@admin.register(Tier)
+class TierAdmin(AuditedAdmin):
+    list_display = ("name", "code", "events_per_day", "retention_days", "rank")
+    filter_horizontal = ("features",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:  # noqa: ARG002
+        return ("code",) if obj else ()  # programs know tiers by it
+
+
+@admin.register(Feature)
+class FeatureAdmin(AuditedAdmin):
+    list_display = ("code", "name", "description")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:  # noqa: ARG002
+        return ("code",) if obj else ()
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    list_display = ("at", "actor", "action", "customer_public_id", "subject")
+    list_filter = ("action",)
+    search_fields = ("actor", "action", "customer_public_id", "subject")
+    fields = ("at", "actor", "action", "customer_public_id", "subject", "details")
+    date_hierarchy = "at"

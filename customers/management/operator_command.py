@@ -1,0 +1,41 @@
+"""The shape of this room's commands: one call, its result for people or as JSON, and an error that says what to do.
+
+A refused request ends with exit code 1 and `CommandError: <what>. <next step>`; nothing is half done.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
+
+from core.errors import ApiError
+
+
+class OperatorCommand(BaseCommand):
+    """Implement `arguments` and `run`; `run` returns what to show, by name."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        self.arguments(parser)
+        parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines for people")
+
+    def arguments(self, parser: CommandParser) -> None:
+        """Declare what the command takes."""
+        raise NotImplementedError
+
+    def run(self, options: dict[str, Any]) -> dict[str, str]:
+        """Do it, in one transaction."""
+        raise NotImplementedError
+
+    def handle(self, *_: Any, **options: Any) -> str:
+        try:
+            with transaction.atomic():
+                result = self.run(options)
+        except ApiError as error:
+            raise CommandError(f"{error.message}. {error.hint}".rstrip()) from None
+        if options["json"]:
+            return json.dumps(result)
+        width = max(map(len, result))
+        return "\n".join(f"{name.replace('_', ' '):<{width}}  {value}" for name, value in result.items())

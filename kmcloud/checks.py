@@ -1,0 +1,79 @@
+"""Settings that cannot work together, refused at start, each with an id and the next step.
+
+What would lose data or let strangers in is an error always; what a laptop may do and a production server may not is an
+error once `KM_PRODUCTION=true`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Tags, register
+
+_LOCAL_HOSTS = {"127.0.0.1", "localhost", "[::1]"}
+
+
+@register(Tags.security)
+def production_settings(**_: Any) -> list[CheckMessage]:
+    """What `KM_PRODUCTION=true` requires."""
+    return list(_production()) if settings.PRODUCTION else []
+
+
+@register(Tags.database)
+def sqlite_is_durable(**_: Any) -> list[CheckMessage]:
+    """An acknowledged event has been synced to disk: SQLite must not be asked to cut that corner."""
+    database = settings.DATABASES["default"]
+    if database["ENGINE"] != "django.db.backends.sqlite3":
+        return []
+    options = database.get("OPTIONS", {})
+    if "synchronous=FULL" in options.get("init_command", "") and options.get("transaction_mode") == "IMMEDIATE":
+        return []
+    return [
+        Error(
+            "SQLite must run with `synchronous=FULL` and IMMEDIATE transactions, or acknowledged events can be lost.",
+            hint="Leave `OPTIONS` of the database as kmcloud/settings.py sets them.",
+            id="kmcloud.E006",
+        )
+    ]
+
+
+@register(Tags.security)
+def strangers_cannot_pose_as_the_proxy(**_: Any) -> list[CheckMessage]:
+    """Trusting a proxy's headers without https in front means trusting whoever connects."""
+    if not settings.TRUST_PROXY or settings.PUBLIC_URL.startswith("https://"):
+        return []
+    return [
+        checks.Warning(
+            "KM_TRUST_PROXY is on, but KM_PUBLIC_URL is not https: is there a proxy in front at all?",
+            hint="Without one, anyone can forge the address that limits failed attempts. Turn it off.",
+            id="kmcloud.W001",
+        )
+    ]
+
+
+def _production() -> Iterator[CheckMessage]:
+    if settings.DATABASES["default"]["ENGINE"] not in {
+        "django.db.backends.postgresql",
+        "django_prometheus.db.backends.postgresql",
+    }:
+        yield Error("Production needs PostgreSQL.", hint="Set KM_DATABASE_URL=postgres://…", id="kmcloud.E001")
+    if not settings.REDIS_URL:
+        yield Error("Production needs Redis.", hint="Set KM_REDIS_URL=redis://…", id="kmcloud.E002")
+    if not settings.PUBLIC_URL.startswith("https://"):
+        yield Error(
+            f"KM_PUBLIC_URL is {settings.PUBLIC_URL}: keys would cross the network in the clear.",
+            hint="Set it to the https:// address people use.",
+            id="kmcloud.E003",
+        )
+    if settings.DEBUG:
+        yield Error("KM_DEBUG shows settings to strangers.", hint="Remove KM_DEBUG.", id="kmcloud.E004")
+    hosts = set(settings.ALLOWED_HOSTS)
+    if "*" in hosts or not hosts - _LOCAL_HOSTS:
+        yield Error(
+            "KM_ALLOWED_HOSTS does not name the hosts this service answers for.",
+            hint="Set it to the host of KM_PUBLIC_URL.",
+            id="kmcloud.E005",
+        )
