@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class Account:
     """A customer as `manage.py create_customer --json` prints it."""
 
     public_id: str
+    key_id: str
     api_key: str
     email: str
     password: str
@@ -163,7 +164,24 @@ class Service:
     def create_customer(self, name: str = "Example", tier: str = "pro") -> Account:
         email = f"{uuid.uuid4().hex}@example.com"
         made = json.loads(self.manage("create_customer", "--name", name, "--tier", tier, "--email", email, "--json"))
-        return Account(made["customer_id"], made["api_key"], made["email"], made["password"])
+        return Account(made["customer"], made["key_id"], made["api_key"], made["login"], made["password"])
+
+    def revoke_key(self, account: Account) -> None:
+        self.manage("revoke_key", account.key_id, "--reason", "a test")
+
+    def expire_key(self, account: Account) -> None:
+        """Set the key's end to a moment that has passed, as time would."""
+        path = self.data_dir / "kilometers.sqlite3"
+        with contextlib.closing(sqlite3.connect(path, timeout=30)) as database, database:
+            changed = database.execute(
+                "UPDATE customers_apikey SET expires_at = '2025-01-01 00:00:00' WHERE public_id = ?", (account.key_id,)
+            )
+        assert changed.rowcount == 1
+
+    def issue_key(self, account: Account) -> Account:
+        """The same customer with one more key."""
+        made = json.loads(self.manage("issue_key", "--customer", account.public_id, "--name", "second", "--json"))
+        return replace(account, key_id=made["key_id"], api_key=made["api_key"])
 
     def get(self, path: str, account: Account) -> Any:
         """The JSON that an API path answers to this customer's key."""
