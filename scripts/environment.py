@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -73,15 +74,27 @@ def _make_venv() -> None:
     """A new `.venv`, or the one there is when it works: one that was moved or lost its Python is made again."""
     if _is_usable():
         return
-    try:
-        import ensurepip  # noqa: F401, PLC0415 - Debian ships Python without it: ask before half a venv is made
-        import venv  # noqa: PLC0415
-    except ImportError as error:
+    if importlib.util.find_spec("ensurepip") is None:
+        _install_debian_venv()
+    done = subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=False, stdout=sys.stderr)
+    if done.returncode:
+        raise SetupError(f"`{sys.executable} -m venv` failed (exit {done.returncode}); its message is above")
+
+
+def _install_debian_venv() -> None:
+    """Debian ships Python without the part that makes environments. Raises `SetupError` where it cannot be added."""
+    package = f"python3.{sys.version_info.minor}-venv"
+    if not Path("/etc/debian_version").exists() or os.geteuid() != 0:
         raise SetupError(
-            f"{sys.executable} cannot make virtual environments (no `{error.name}`)\n"
-            "  hint: on Debian and Ubuntu `apt install python3-venv`, then run this again"
-        ) from None
-    venv.create(VENV, with_pip=True, clear=True, symlinks=True)
+            f"{sys.executable} cannot make virtual environments (no `ensurepip`)\n"
+            f"  hint: on Debian and Ubuntu `apt install {package}`, then run this again"
+        )
+    print(f"Installing {package} by apt …", file=sys.stderr, flush=True)
+    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", package]):
+        done = subprocess.run(["apt-get", *arguments], env=quiet, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise SetupError(f"`apt-get {' '.join(arguments)}` failed: {done.stderr.strip()[-500:]}")
 
 
 def _is_usable() -> bool:
