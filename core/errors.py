@@ -9,8 +9,9 @@ from __future__ import annotations
 import random
 from typing import Any, ClassVar
 
+from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
-from django.http import JsonResponse
+from django.http import Http404, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -104,6 +105,10 @@ def handle(exception: Exception, context: dict[str, Any]) -> Response | None:
         return Response(
             body(exception.code, exception.message, exception.hint), exception.status, headers=headers(exception)
         )
+    if isinstance(exception, Http404):  # DRF would translate these two by itself, and hide what they became
+        exception = exceptions.NotFound()
+    if isinstance(exception, PermissionDenied):
+        exception = exceptions.PermissionDenied()
     response = exception_handler(exception, context)
     if response is not None and isinstance(exception, exceptions.APIException):
         response.data = body(_drf_code(exception), _drf_message(exception))
