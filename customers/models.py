@@ -36,7 +36,7 @@ class Tier(models.Model):
 
     code = models.SlugField(unique=True)
     name = models.CharField(max_length=40, unique=True)
-    rank = models.PositiveSmallIntegerField(default=0, help_text="Order in lists; the lowest is what everyone has.")
+    rank = models.PositiveSmallIntegerField(default=0, help_text="Order in lists.")
     events_per_day = models.PositiveBigIntegerField(null=True, blank=True, help_text="Empty: by contract.")
     retention_days = models.PositiveIntegerField()
     features = models.ManyToManyField(Feature, blank=True, related_name="tiers")
@@ -143,7 +143,7 @@ class ApiKey(models.Model):
         verbose_name = "API key"
 
     def __str__(self) -> str:
-        return f"{self.prefix}… {self.name}"
+        return f"{self.name} ({self.prefix}…)"
 
 
 class SigningKey(models.Model):

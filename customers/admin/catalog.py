@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.db import models
 from django.http import HttpRequest
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from customers.admin.console import AuditedAdmin, ReadOnlyAdmin
 from customers.models import AuditEntry, Feature, Tier
@@ -14,7 +16,8 @@ from customers.models import AuditEntry, Feature, Tier
 @admin.register(Tier)
 class TierAdmin(AuditedAdmin):
     list_display = ("name", "code", "events_per_day", "retention_days", "rank")
-    filter_horizontal = ("features",)
+    fields = ("name", "code", "rank", "events_per_day", "retention_days", "features")
+    formfield_overrides: ClassVar = {models.ManyToManyField: {"widget": UnfoldAdminCheckboxSelectMultipleWidget}}
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:  # noqa: ARG002
         return ("code",) if obj else ()  # programs know tiers by it

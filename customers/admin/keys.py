@@ -44,7 +44,7 @@ REPLACE_SIGNING = Question(
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ConsoleAdmin):
-    list_display = ("prefix", "name", "customer", "scopes", "last_used_at", "expires_at", "revoked_at")
+    list_display = ("prefix", "name", "customer", "may", "last_used_at", "expires_at", "revoked_at")
     list_filter = ("revoked_at", "expires_at")
     search_fields = ("name", "prefix", "public_id", "customer__name", "customer__public_id")
     autocomplete_fields = ("customer",)
@@ -54,13 +54,17 @@ class ApiKeyAdmin(ConsoleAdmin):
         "customer",
         "name",
         "prefix",
-        "scopes",
+        "may",
         "created_at",
         "last_used_at",
         "expires_at",
         "revoked_at",
         "replaced_by",
     )
+
+    @admin.display(description="may")
+    def may(self, key: ApiKey) -> str:
+        return ", ".join(key.scopes)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:  # noqa: ARG002
         return self._shown if obj else ("customer", "name", "scopes", "expires_at")

@@ -40,10 +40,14 @@ class KeyInline(AnyInline):
     """A customer's keys, to look at."""
 
     model = ApiKey
-    fields = readonly_fields = ("name", "prefix", "scopes", "last_used_at", "expires_at", "revoked_at")
+    fields = readonly_fields = ("name", "prefix", "may", "last_used_at", "expires_at", "revoked_at")
     show_change_link = True
     extra = 0
     can_delete = False
+
+    @admin.display(description="may")
+    def may(self, key: ApiKey) -> str:
+        return ", ".join(key.scopes)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
         return False

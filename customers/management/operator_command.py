@@ -1,6 +1,6 @@
 """The shape of this room's commands: one call, its result for people or as JSON, and an error that says what to do.
 
-A refused request ends with exit code 1 and `CommandError: <what>. <next step>`; nothing is half done.
+A refused request ends with exit code 1 and two lines, what was wrong and the next step; nothing is half done.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class OperatorCommand(BaseCommand):
             with transaction.atomic():
                 result = self.run(options)
         except ApiError as error:
-            raise CommandError(f"{error.message}. {error.hint}".rstrip()) from None
+            raise CommandError(f"{error.message}\n{error.hint}".rstrip()) from None
         if options["json"]:
             return json.dumps(result)
         width = max(map(len, result))

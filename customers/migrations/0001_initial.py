@@ -117,7 +117,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('code', models.SlugField(unique=True)),
                 ('name', models.CharField(max_length=40, unique=True)),
-                ('rank', models.PositiveSmallIntegerField(default=0, help_text='Order in lists; the lowest is what everyone has.')),
+                ('rank', models.PositiveSmallIntegerField(default=0, help_text='Order in lists.')),
                 ('events_per_day', models.PositiveBigIntegerField(blank=True, help_text='Empty: by contract.', null=True)),
                 ('retention_days', models.PositiveIntegerField()),
                 ('features', models.ManyToManyField(blank=True, related_name='tiers', to='customers.feature')),
