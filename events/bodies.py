@@ -1,7 +1,7 @@
 """Request bodies: read under a cap, inflated under a cap, whatever the sender claims about their length.
 
     body = read(request)                       # at most MAX_BODY_BYTES, else 413
-    text = inflate(body, encoding_of(request)) # gzip or zstd, at most MAX_INFLATED_BYTES, else 413
+    text = inflate(body, encoding_named(header)) # gzip or zstd, at most MAX_INFLATED_BYTES, else 413
 
 200 MB of zeros are 200 KB of gzip: inflation stops at the cap, having allocated no more than the cap.
 """
@@ -28,9 +28,9 @@ _COMPRESS_AGAIN = "send it uncompressed, or compress it again"
 _ZSTD_WINDOW_BYTES = MAX_INFLATED_BYTES  # a larger window would let a small body claim more memory than the cap
 
 
-def encoding_of(request: HttpRequest) -> Encoding:
-    """What `Content-Encoding` says. Raises `UnsupportedEncoding`."""
-    name = request.META.get("HTTP_CONTENT_ENCODING", "").strip().lower()
+def encoding_named(name: str) -> Encoding:
+    """The encoding a `Content-Encoding` header, or an inbox row, names. Raises `UnsupportedEncoding`."""
+    name = name.strip().lower()
     if name not in _NAMES:
         raise UnsupportedEncoding(
             f"`Content-Encoding: {name[:40]}` is not supported", "send gzip, zstd, or no encoding"
@@ -76,9 +76,7 @@ def _gunzip(body: bytes) -> bytes:
         try:
             parts.append(stream.decompress(body, room))
         except isal_zlib.error as error:  # type: ignore[misc]  # an exception, whatever its stub says
-            raise InvalidCompression(
-                f"the body is not gzip: {error}", "send it uncompressed, or compress it again"
-            ) from None
+            raise InvalidCompression(f"the body is not gzip: {error}", _COMPRESS_AGAIN) from None
         room -= len(parts[-1])
         if room <= 0:
             raise _too_large(MAX_INFLATED_BYTES, " when inflated")
@@ -98,9 +96,7 @@ def _unzstd(body: bytes) -> bytes:
             raise _too_large(MAX_INFLATED_BYTES, " when inflated")
         return zstandard.ZstdDecompressor().decompress(body, max_output_size=size or 1, allow_extra_data=False)
     except zstandard.ZstdError as error:
-        raise InvalidCompression(
-            f"the body is not zstd: {error}", "send it uncompressed, or compress it again"
-        ) from None
+        raise InvalidCompression(f"the body is not zstd: {error}", _COMPRESS_AGAIN) from None
 
 
 def _measured(body: bytes) -> int:

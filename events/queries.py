@@ -151,6 +151,11 @@ def totals(customer_id: int, *, since: datetime) -> Totals:
     return Totals(events, requests, errors, size, begun)
 
 
+def first_id(moment: datetime) -> UUID:
+    """The smallest id an event of `moment` or later can have. A moment before 1970 counts as 1970."""
+    return uuid7(max(0, unix_milliseconds(moment)), bytes(10))
+
+
 def inbox_depth(customer_id: int | None = None) -> InboxDepth:
     """What waits to be stored: of one customer, or of all."""
     waiting = InboxEntry.objects.all() if customer_id is None else InboxEntry.objects.filter(customer_id=customer_id)
@@ -195,9 +200,9 @@ def _opposite(direction: str) -> str:
 def _within(found: QuerySet[Event], only: EventFilter) -> QuerySet[Event]:
     """The time range, as a range of ids: they lead with the event's millisecond."""
     if only.since is not None:
-        found = found.filter(id__gte=uuid7(unix_milliseconds(only.since), bytes(10)))
+        found = found.filter(id__gte=first_id(only.since))
     if only.until is not None:
-        found = found.filter(id__lt=uuid7(unix_milliseconds(only.until), bytes(10)))
+        found = found.filter(id__lt=first_id(only.until))
     return found
 
 

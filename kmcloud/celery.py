@@ -1,11 +1,16 @@
-"""The Celery application: tasks are found in each app's `tasks` module."""
+"""The Celery application: tasks are found in each app's `tasks` module, what runs by the clock is listed here."""
 
 import os
 
 from celery import Celery
+from celery.schedules import crontab
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kmcloud.settings")
 
 app = Celery("kmcloud")
+app.set_default()  # other threads of the web process find this application, not an empty one
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.conf.beat_schedule = {
+    "expire-events": {"task": "events.expire", "schedule": crontab(minute="17")},  # hourly, off the crowded full hour
+}

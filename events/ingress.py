@@ -1,0 +1,98 @@
+"""The addresses events are sent to. Plain Django, called before any other middleware (`events.middleware`): this path
+is taken thousands of times a second, and needs neither a session nor a cookie.
+
+    POST /api/events             → {"success": true, "accepted": 98, "duplicates": 1, "rejected": [{"index": 7, …}]}
+    POST /api/events/batch       → the same
+    POST /api/events/telemetry   → {"status": "ok", "message": "launch recorded", "events_remaining": 4711}
+
+Answered 200 once the database has flushed the events. 429 and 503 carry `Retry-After` and mean that nothing was stored.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+import structlog
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+
+from core.clock import now
+from core.errors import ApiError, as_response, database_unavailable
+from customers.authentication import authenticate, require
+from customers.scopes import Scope
+from events import bodies, metrics
+from events.errors import MethodNotAllowed
+from events.ingestion import Receipt, accept
+from events.models import InboxEntry
+from events.schemas import AcceptedAnswer, RecordedAnswer
+
+Kind = InboxEntry.Kind
+
+_log = structlog.get_logger(__name__)
+_JSON = msgspec.json.Encoder()
+
+
+def events(request: HttpRequest) -> HttpResponse:
+    """`POST /api/events`: `{"events": […]}`, or one event."""
+    return _answer(request, Kind.EVENTS, _accepted)
+
+
+def batch(request: HttpRequest) -> HttpResponse:
+    """`POST /api/events/batch`: events of clients before 1.0."""
+    return _answer(request, Kind.BATCH, _accepted)
+
+
+def telemetry(request: HttpRequest) -> HttpResponse:
+    """`POST /api/events/telemetry`: the launch of a server by the Rust `km`."""
+    return _answer(request, Kind.TELEMETRY, _recorded)
+
+
+def _answer(request: HttpRequest, kind: str, encode: Callable[[Receipt], msgspec.Struct]) -> HttpResponse:
+    begun = time.perf_counter()
+    try:
+        receipt = _receive(request, kind)
+        response = HttpResponse(_JSON.encode(encode(receipt)), content_type="application/json")
+        metrics.count_events(accepted=receipt.accepted, duplicates=receipt.duplicates, rejected=len(receipt.rejected))
+    except ApiError as error:
+        response = _refusal(error, kind)
+    except (OperationalError, InterfaceError) as error:
+        _log.error("database_unreachable", kind=kind, error=str(error))
+        response = as_response(database_unavailable())
+    metrics.count_request(kind, response.status_code, time.perf_counter() - begun)
+    return response
+
+
+def _receive(request: HttpRequest, kind: str) -> Receipt:
+    if request.method != "POST":
+        raise MethodNotAllowed(f"this address takes `POST`, not `{request.method}`", "send the events with `POST`")
+    moment = now()
+    principal = authenticate(request.META.get("HTTP_AUTHORIZATION"), now=moment)
+    require(principal, Scope.EVENTS_WRITE)
+    encoding = bodies.encoding_named(request.META.get("HTTP_CONTENT_ENCODING", ""))
+    return accept(principal, kind, encoding, bodies.read(request), now=moment)
+
+
+def _refusal(error: ApiError, kind: str) -> HttpResponse:
+    _log.info("refused", kind=kind, status=error.status, code=error.code)
+    response = as_response(error)
+    if error.status == MethodNotAllowed.status:
+        response["Allow"] = "POST"
+    return response
+
+
+def _accepted(receipt: Receipt) -> AcceptedAnswer:
+    return AcceptedAnswer(accepted=receipt.accepted, duplicates=receipt.duplicates, rejected=receipt.rejected)
+
+
+def _recorded(receipt: Receipt) -> RecordedAnswer:
+    remaining = None if receipt.limit is None else max(0, receipt.limit - receipt.used)
+    return RecordedAnswer("ok", "launch recorded" if receipt.accepted else "launch recorded before", remaining)
+
+
+ADDRESSES: dict[str, Callable[[HttpRequest], HttpResponse]] = {
+    "/api/events": events,
+    "/api/events/batch": batch,
+    "/api/events/telemetry": telemetry,
+}

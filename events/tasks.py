@@ -1,0 +1,20 @@
+"""What a worker does in this room. Every task is safe to run twice, and to be lost: the next run does its work."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from core.clock import now
+from events import retention, sweeper, wakeup
+
+
+@shared_task(name=wakeup.DRAIN, ignore_result=True)
+def drain_inbox() -> None:
+    """Somebody put something into the inbox."""
+    sweeper.sweep(clock=now)
+
+
+@shared_task(name="events.expire", ignore_result=True)
+def expire_events() -> None:
+    """Delete what customers no longer keep."""
+    retention.expire(now=now())
