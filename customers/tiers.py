@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.apps import apps as installed_apps
 from django.db import transaction
 
 FREE = "free"
@@ -60,7 +61,7 @@ def ensure(apps: Any, using: str) -> None:
                 tier.features.set(features[: plan.features])
 
 
-def after_migrate(*, apps: Any, using: str, **_: Any) -> None:
-    """The receiver of `post_migrate`. `apps` lacks our models while they are being migrated away."""
+def after_migrate(*, using: str, apps: Any = installed_apps, **_: Any) -> None:
+    """The receiver of `post_migrate`. A flush gives no `apps`; one given lacks models that are being migrated away."""
     if {"tier", "feature"} <= set(apps.all_models["customers"]):
         ensure(apps, using)
