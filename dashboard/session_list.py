@@ -1,0 +1,66 @@
+"""The list of sessions as one page of it stands at a moment, and a short word for that state, so that a poll can ask
+"is this still so?" and be answered with nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from core.paging import Page
+from events import queries
+from events.rows import SessionRow
+
+SESSIONS_PER_PAGE = 50
+LIVE_FOR = timedelta(seconds=60)  # after its last message; agents pause to think, seldom for longer
+NOTHING_SEEN = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSession:
+    """A session and whether it is going on."""
+
+    row: SessionRow
+    is_live: bool
+
+    @property
+    def duration(self) -> timedelta:
+        return self.row.last_at - self.row.started_at
+
+
+@dataclass(frozen=True, slots=True)
+class SessionList:
+    """`before` and `server` are what was asked for; `next` is the `before` of the page after this one."""
+
+    sessions: list[ListedSession]
+    before: str | None
+    next: str | None
+    server: str
+
+    @property
+    def is_first_run(self) -> bool:
+        """Nothing was ever recorded: not an empty page, a beginning."""
+        return not (self.sessions or self.before or self.server)
+
+    @property
+    def seen(self) -> str:
+        """Changes whenever the list would look different."""
+        if self.is_first_run:
+            return NOTHING_SEEN
+        facts = [(item.row.session_id, item.row.events, item.is_live) for item in self.sessions]
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+def read(customer_id: int, *, before: str | None, server: str, at: datetime) -> SessionList:
+    """One page of the sessions of a customer, those of servers whose name holds `server`. Raises `InvalidCursor`."""
+    page: Page[SessionRow] = queries.sessions(
+        customer_id, before=before or None, server=server.strip(), limit=SESSIONS_PER_PAGE
+    )
+    listed = [ListedSession(row, is_live(row, at)) for row in page.rows]
+    return SessionList(listed, before or None, page.next, server.strip())
+
+
+def is_live(row: SessionRow, at: datetime) -> bool:
+    """Whether messages have come within the last minute."""
+    return at - row.last_at < LIVE_FOR

@@ -1,0 +1,34 @@
+"""What every page needs: the chosen theme, icons, and which entry of the navigation is current.
+
+<html data-theme="{% theme %}">      {% icon "search" %}
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from dashboard.theme import chosen
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def theme(context: dict[str, Any]) -> str:
+    """`light`, `dark` or `system`: what this browser was asked to show."""
+    return chosen(context["request"])
+
+
+@register.simple_tag
+def icon(name: str, size: int = 16) -> SafeString:
+    """A drawing of `icons.svg`, in the ink of its surroundings; the words beside it carry the meaning."""
+    return format_html(
+        '<svg width="{size}" height="{size}" aria-hidden="true"><use href="{sprite}#{name}"/></svg>',
+        size=size,
+        sprite=static("dashboard/icons.svg"),
+        name=name,
+    )

@@ -1,0 +1,164 @@
+"""A session as rows on a page: what each row is called, what state it is in, and what it holds when opened.
+
+    rows(page.rows, started_at=session.started_at, now=moment)
+
+A row is one of: `call` (a request, with its answer, waiting for one, or never answered), `notice` (a notification),
+`gap` (the recorder says that it lost something here), `stray` (an answer whose request was not recorded) and `noise`
+(a line that is no JSON-RPC message).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Literal
+from uuid import UUID
+
+from core.paging import encode
+from dashboard import gist
+from dashboard.message_view import MessageView, of_preview
+from dashboard.templatetags.units import count, size
+from events.rows import EventRow, Exchange
+
+GAP_METHOD = "kilometers/recording_gap"
+STILL_WAITING = timedelta(hours=1)  # the longest answer worth watching for; after that the row says there is none
+SPEED_FULL_MS = 100_000  # where the bar of a duration is full; the scale is logarithmic from 1 ms
+
+IS_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # as the page writes ids
+
+Kind = Literal["call", "notice", "gap", "stray", "noise"]
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineRow:
+    """One row. `speed` is 0 to 100, `None` without a duration; `size` is of all its messages, in bytes."""
+
+    exchange: Exchange
+    kind: Kind
+    title: str
+    gist: gist.Gist
+    state: Literal["done", "waiting", "unanswered"]
+    duration_ms: float | None
+    speed: int | None
+    size: int
+    started_at: datetime
+
+    @property
+    def id(self) -> UUID:
+        return self.exchange.first.id
+
+    @property
+    def is_bad(self) -> bool:
+        """Not every `error` answer is a fault: a declined probe did its work, and the recorder knows which is which."""
+        return self.exchange.is_error
+
+    @property
+    def from_server(self) -> bool:
+        return self.exchange.first.direction == "response"
+
+    @property
+    def sides(self) -> list[tuple[str, MessageView]]:
+        """(heading, message) of everything the row holds."""
+        first = (_HEADINGS[self.kind], of_preview(self.exchange.first))
+        return [first, *(_answer_side(answer) for answer in self.exchange.answers)]
+
+
+_HEADINGS: dict[Kind, str] = {
+    "call": "Request",
+    "notice": "Notification",
+    "gap": "Recording gap",
+    "stray": "Response",
+    "noise": "Line",
+}
+_TITLES: dict[Kind, str] = {
+    "call": "request",
+    "notice": "notification",
+    "gap": "Not recorded",
+    "stray": "response without a request",
+    "noise": "not JSON-RPC",
+}
+
+
+def rows(exchanges: Iterable[Exchange], *, started_at: datetime, now: datetime) -> list[TimelineRow]:
+    """The rows of `exchanges`, in their order, as they stand at `now`."""
+    return list(map(partial(row, started_at=started_at, now=now), exchanges))
+
+
+def row(exchange: Exchange, *, started_at: datetime, now: datetime) -> TimelineRow:
+    """One exchange as a row."""
+    first, kind = exchange.first, _kind(exchange.first)
+    taken = _duration_ms(exchange)
+    return TimelineRow(
+        exchange=exchange,
+        kind=kind,
+        title=_TITLES[kind] if kind in ("gap", "stray", "noise") else first.method or _TITLES[kind],
+        gist=_gist(exchange, kind),
+        state=_state(exchange, kind, now),
+        duration_ms=taken,
+        speed=None if taken is None else _speed(taken),
+        size=first.size + sum(answer.size for answer in exchange.answers),
+        started_at=started_at,
+    )
+
+
+def place(exchange: Exchange) -> str:
+    """The cursor after `exchange`: what `queries.session_exchanges` takes to go on behind it."""
+    return encode((exchange.first.sequence, exchange.first.id))
+
+
+def _kind(first: EventRow) -> Kind:
+    if first.method == GAP_METHOD:
+        return "gap"
+    if first.type == "request":
+        return "call"
+    if first.type == "notification":
+        return "notice" if first.method else "noise"
+    return "stray"
+
+
+def _state(exchange: Exchange, kind: Kind, now: datetime) -> Literal["done", "waiting", "unanswered"]:
+    if kind != "call" or exchange.answers:
+        return "done"
+    return "waiting" if now - exchange.first.timestamp < STILL_WAITING else "unanswered"
+
+
+def _duration_ms(exchange: Exchange) -> float | None:
+    """As the client measured it, else the time between the two messages."""
+    if exchange.duration_ms is not None or not exchange.answers:
+        return exchange.duration_ms
+    return max(0.0, (exchange.answers[0].timestamp - exchange.first.timestamp) / timedelta(milliseconds=1))
+
+
+def _speed(milliseconds: float) -> int:
+    return round(100 * min(1.0, math.log(max(1.0, milliseconds), SPEED_FULL_MS)))
+
+
+def _gist(exchange: Exchange, kind: Kind) -> gist.Gist:
+    first = exchange.first
+    if kind == "gap":
+        return gist.Gist(said=_gap_words(first.message))
+    if first.is_base64:
+        return gist.Gist(said="bytes that are not UTF-8")
+    if kind == "stray":
+        return gist.of_answer(first.message)
+    opening = gist.of_opening(first.message)
+    faults = (gist.of_answer(answer.message).fault for answer in exchange.answers if not answer.is_base64)
+    return gist.Gist(said=opening.said, fault=next(filter(None, faults), ""))
+
+
+def _gap_words(message: str) -> str:
+    """`12 chunks (3.4 kB) were lost here: disk full`."""
+    lost = gist.of_gap(message)
+    records, lost_bytes = lost.get("records"), lost.get("bytes")
+    what = f"{count(records)} {'piece' if records == 1 else 'pieces'}" if isinstance(records, int) else "something"
+    weight = f" ({size(lost_bytes)})" if isinstance(lost_bytes, int) else ""
+    reason = str(lost.get("reason", "")).replace("_", " ")
+    return f"{what}{weight} of the stream could not be recorded" + (f": {reason}" if reason else "")
+
+
+def _answer_side(answer: EventRow) -> tuple[str, MessageView]:
+    return ("Error response" if answer.type == "error" else "Response", of_preview(answer))
