@@ -115,13 +115,16 @@ class RawClient:
         return code
 
     def _answer(self, number: int | str) -> dict[str, Any]:
+        ended = not any(reader.is_alive() for reader in self._readers)  # asked first: then all it said is read below
         end = self.received.rfind(b"\n") + 1
         lines = bytes(self.received[self._parsed_bytes : end]).split(b"\n")
         self._parsed_bytes = max(end, self._parsed_bytes)
         for line in lines:
             with contextlib.suppress(ValueError):  # servers print other things too
                 self._keep(json.loads(line))
-        return self._answers.get(number, {})
+        found = self._answers.get(number, {})
+        assert found or not ended, f"it ended with {self.process.poll()}: {self.errors.decode(errors='replace')}"
+        return found
 
     def _keep(self, message: Any) -> None:
         for found in message if isinstance(message, list) else [message]:

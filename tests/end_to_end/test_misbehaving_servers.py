@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
@@ -28,6 +27,23 @@ def relay(laptop: Laptop, *server: str) -> RawClient:
     return RawClient(command, laptop.environment)
 
 
+def below(client: RawClient) -> list[psutil.Process]:
+    """Every process that the relay started."""
+    return psutil.Process(client.process.pid).children(recursive=True)
+
+
+def assert_gone(processes: list[psutil.Process]) -> None:
+    """None of them runs a moment later; a zombie that nobody has collected yet does not run."""
+    eventually(lambda: not any(map(_runs, processes)), within=2, what=f"{processes} are gone")
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_garbage_between_messages_reaches_the_client_unchanged(laptop: Laptop) -> None:
     with RawClient(misbehaving("garbage"), {}) as direct:
         direct.initialize("2025-11-25")
@@ -47,7 +63,7 @@ def test_a_server_that_exits_7_ends_the_relay_with_7_while_stdin_is_open(laptop:
 def test_a_server_killed_by_a_signal_ends_the_relay_with_128_and_its_number(laptop: Laptop) -> None:
     with relay(laptop, sys.executable, str(SERVERS / "echo_server.py")) as client:
         client.initialize("2025-11-25")
-        (server,) = [child for child in psutil.Process(client.process.pid).children() if "echo" in str(child.cmdline())]
+        (server,) = [child for child in below(client) if child.cmdline()[1:2] == [str(SERVERS / "echo_server.py")]]
         server.send_signal(signal.SIGSEGV)
         assert client.wait() == 128 + signal.SIGSEGV
 
@@ -55,11 +71,11 @@ def test_a_server_killed_by_a_signal_ends_the_relay_with_128_and_its_number(lapt
 def test_a_server_that_ignores_the_end_of_stdin_is_ended_within_its_grace(laptop: Laptop) -> None:
     with relay(laptop, *misbehaving("ignores-eof")) as client:
         client.initialize("2025-11-25")
-        server = psutil.Process(client.process.pid).children()
+        started_by_it = below(client)
         started = time.monotonic()
         assert client.finish(within=15) == 128 + signal.SIGKILL
         assert 3.5 < time.monotonic() - started < 10  # 2 s for the end of stdin, 2 s for SIGTERM, then SIGKILL
-        assert not [process for process in server if process.is_running()]
+        assert_gone(started_by_it)
 
 
 def test_a_child_that_a_server_left_behind_is_not_an_orphan(laptop: Laptop, tmp_path: Path) -> None:
@@ -68,7 +84,7 @@ def test_a_child_that_a_server_left_behind_is_not_an_orphan(laptop: Laptop, tmp_
         client.initialize("2025-11-25")
         client.finish(within=15)
     pid = int(pid_file.read_text())
-    eventually(lambda: not _is_alive(pid), within=5, what=f"the server's child {pid} is gone")
+    assert_gone([psutil.Process(pid)] if psutil.pid_exists(pid) else [])
 
 
 def test_a_flood_on_stderr_neither_blocks_the_stream_nor_is_lost(laptop: Laptop) -> None:
@@ -89,15 +105,7 @@ def test_a_command_that_does_not_exist_says_so_and_exits_127(laptop: Laptop) -> 
 def test_a_signal_to_the_relay_ends_the_server_too(name: str, laptop: Laptop) -> None:
     with relay(laptop, sys.executable, str(SERVERS / "echo_server.py")) as client:
         client.initialize("2025-11-25")
-        server = psutil.Process(client.process.pid).children()
+        started_by_it = below(client)
         client.process.send_signal(getattr(signal, name))
         client.wait()
-        assert not [process for process in server if process.is_running()]
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        assert_gone(started_by_it)
