@@ -1,8 +1,14 @@
 """Every address of the service, by room."""
 
+from __future__ import annotations
+
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
+from django_prometheus.exports import ExportToDjangoView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from kmcloud import health
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="dashboard:sessions")),
@@ -10,4 +16,19 @@ urlpatterns = [
     path("", include("events.urls")),
     path("app/", include("dashboard.urls")),
     path("admin/", admin.site.urls),
+    path("livez", health.LiveView.as_view(), name="livez"),
+    path("readyz", health.ReadyView.as_view(), name="readyz"),
+    path("health", health.HealthView.as_view(), name="health"),
+    path("metrics", ExportToDjangoView, name="metrics"),
+    path("api/schema", SpectacularAPIView.as_view(authentication_classes=(), permission_classes=()), name="schema"),
+    path(
+        "api/docs",
+        SpectacularSwaggerSplitView.as_view(
+            authentication_classes=(), permission_classes=(), template_name="kmcloud/api_docs.html"
+        ),
+        name="docs",
+    ),
 ]
+
+handler404 = "kmcloud.problems.not_found"
+handler500 = "kmcloud.problems.server_error"

@@ -1,0 +1,168 @@
+"""How the service is, for load balancers and people.
+
+    GET /livez    200 while the process answers at all: restart it when it does not
+    GET /readyz   200 when events can be stored, else 503: send no traffic
+    GET /health   {"status": "ok", "version": "0.1.0", "checks": {"database": {"status": "ok", …}, "broker": …, …}}
+
+`status` is `ok`, `degraded` (events are kept, and stored later than usual) or `unavailable` (503: nothing can be kept).
+Storing is proved by a write, at most one every `PROOF_SECONDS`, because a full disk still reads well.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import celery
+import msgspec
+from django.db import DatabaseError, InterfaceError
+from drf_spectacular.utils import extend_schema
+from km_protocol import __version__
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from core.clock import now
+from events.models import Heartbeat, QuarantinedEntry
+from events.queries import inbox_depth
+from events.sweeper import BEAT_SECONDS, WORKER, beat
+
+WEB = "web"
+PROOF_SECONDS = 10.0  # one small write, so that a probe every second costs nothing
+WORKER_SILENT_SECONDS = 3 * BEAT_SECONDS  # two beats may be late behind a long transaction
+INBOX_LATE_SECONDS = 60.0  # a sweep comes every two seconds; a minute means it does not keep up
+BROKER_TIMEOUT_SECONDS = 1
+
+OK, DEGRADED, UNAVAILABLE = "ok", "degraded", "unavailable"
+
+
+class Check(msgspec.Struct, omit_defaults=True):
+    """One dependency. `detail` is for people."""
+
+    status: str
+    detail: str
+    rows: int | None = None
+    events: int | None = None
+    age_seconds: float | None = None
+
+
+class HealthAnswer(msgspec.Struct):
+    """All of them; `status` is the worst."""
+
+    status: str
+    version: str
+    checks: dict[str, Check]
+
+
+class AliveAnswer(msgspec.Struct):
+    """Somebody answers."""
+
+    status: str
+
+
+class _Proof:
+    """When this process last wrote to the database."""
+
+    at = float("-inf")
+
+
+def health(*, at: datetime) -> HealthAnswer:
+    """Every dependency, looked at now."""
+    database = check_database(at=at)
+    checks = {"database": database, "broker": check_broker()}
+    if database.status == OK:
+        checks |= {name: _looked_up(check, at) for name, check in _STORED.items()}
+    worst = max((check.status for check in checks.values()), key=(OK, DEGRADED, UNAVAILABLE).index)
+    return HealthAnswer(worst, __version__, checks)
+
+
+def check_database(*, at: datetime) -> Check:
+    """Whether an event could be stored now."""
+    try:
+        if time.monotonic() - _Proof.at > PROOF_SECONDS:
+            beat(WEB, now=at)
+            _Proof.at = time.monotonic()
+        Heartbeat.objects.filter(name=WEB).exists()
+    except (DatabaseError, InterfaceError) as error:
+        _Proof.at = float("-inf")
+        return Check(UNAVAILABLE, f"nothing can be stored: {type(error).__name__}")
+    return Check(OK, "reads and writes")
+
+
+def check_broker() -> Check:
+    """Whether workers can be woken. Without it they look by themselves every few seconds."""
+    try:
+        with celery.current_app.connection_for_write(connect_timeout=BROKER_TIMEOUT_SECONDS) as connection:
+            connection.ensure_connection(max_retries=1, timeout=BROKER_TIMEOUT_SECONDS)
+    except Exception as error:  # noqa: BLE001 - each broker's library raises its own
+        return Check(DEGRADED, f"events are stored some seconds later: {type(error).__name__}")
+    return Check(OK, "reachable")
+
+
+def _check_worker(at: datetime) -> Check:
+    last = Heartbeat.objects.filter(name=WORKER).values_list("at", flat=True).first()
+    if last is None:
+        return Check(DEGRADED, "no worker has ever run: events wait in the inbox")
+    age = max(0.0, (at - last).total_seconds())
+    if age > WORKER_SILENT_SECONDS:
+        return Check(DEGRADED, "no worker runs: events wait in the inbox", age_seconds=age)
+    return Check(OK, "runs", age_seconds=age)
+
+
+def _check_inbox(at: datetime) -> Check:
+    depth = inbox_depth()
+    age = 0.0 if depth.oldest_at is None else max(0.0, (at - depth.oldest_at).total_seconds())
+    late = age > INBOX_LATE_SECONDS
+    detail = "events wait longer than they should" if late else "keeps up"
+    return Check(DEGRADED if late else OK, detail, rows=depth.requests, events=depth.events, age_seconds=age)
+
+
+def _check_quarantine(at: datetime) -> Check:  # noqa: ARG001 - one signature for all
+    rows = QuarantinedEntry.objects.count()
+    if rows:
+        return Check(DEGRADED, "requests are set aside: see the admin console", rows=rows)
+    return Check(OK, "empty", rows=0)
+
+
+def _looked_up(check: Callable[[datetime], Check], at: datetime) -> Check:
+    try:
+        return check(at)
+    except (DatabaseError, InterfaceError) as error:
+        return Check(UNAVAILABLE, type(error).__name__)
+
+
+_STORED = {"worker": _check_worker, "inbox": _check_inbox, "quarantine": _check_quarantine}
+
+
+class _ForAnyone(APIView):
+    authentication_classes: tuple[type[Any], ...] = ()
+    permission_classes: tuple[type[Any], ...] = ()
+
+
+class LiveView(_ForAnyone):
+    @extend_schema(operation_id="livez", tags=["operation"], responses={200: AliveAnswer})
+    def get(self, request: Request) -> Response:  # noqa: ARG002
+        """Whether the process answers."""
+        return Response({"status": OK})
+
+
+class ReadyView(_ForAnyone):
+    @extend_schema(operation_id="readyz", tags=["operation"], responses={200: AliveAnswer, 503: AliveAnswer})
+    def get(self, request: Request) -> Response:  # noqa: ARG002
+        """Whether events can be stored."""
+        status = check_database(at=now()).status
+        return Response({"status": status}, status=_code(status))
+
+
+class HealthView(_ForAnyone):
+    @extend_schema(operation_id="health", tags=["operation"], responses={200: HealthAnswer, 503: HealthAnswer})
+    def get(self, request: Request) -> Response:  # noqa: ARG002
+        """Every dependency."""
+        answer = health(at=now())
+        return Response(msgspec.to_builtins(answer), status=_code(answer.status))
+
+
+def _code(status: str) -> int:
+    return 503 if status == UNAVAILABLE else 200

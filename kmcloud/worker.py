@@ -1,0 +1,56 @@
+"""The worker of the embedded service: Celery, its beat and the sweeper, in one process.
+
+    run()       # returns after SIGTERM, when the tasks under way are done
+
+The sweeper needs no broker, so a broken one delays events by seconds and loses nothing. Beat runs as a thread: as a
+process of its own it would outlive a killed worker.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from types import FrameType
+from typing import Any
+
+from celery import platforms
+from celery.beat import EmbeddedService, Scheduler
+from celery.worker import state
+
+from core.clock import now
+from events.sweeper import Sweeper
+from events.wakeup import QUEUE
+from kmcloud.celery import app
+
+THREADS = 2  # one drains, one does what beat asks for
+NAME = "embedded@localhost"
+
+
+def run() -> None:
+    """Work until told to stop."""
+    logging.getLogger("celery").setLevel(logging.WARNING)  # what tasks do is logged by the tasks
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
+    sweeper = Sweeper(clock=now)
+    beat: Any = EmbeddedService(app, thread=True, scheduler_cls=Scheduler)
+    worker = app.WorkController(
+        hostname=NAME,
+        pool_cls="threads",
+        concurrency=THREADS,
+        queues=[app.conf.task_default_queue, QUEUE],
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    sweeper.start()
+    beat.start()
+    try:
+        worker.start()
+    finally:
+        beat.stop()
+        sweeper.stop()
+
+
+def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
+    """Have Celery's loop end by itself once the tasks under way are done."""
+    state.should_stop = platforms.EX_OK  # type: ignore[assignment]  # the stub knows its first value only
