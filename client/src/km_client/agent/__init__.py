@@ -1,0 +1,1 @@
+"""The per-user background process: reads journals, understands, redacts, logs, ships. One at a time, on demand."""

@@ -1,0 +1,136 @@
+"""The events on this machine, redacted, for `km-client logs`: JSON lines as they are shipped, oldest given up first.
+
+    log/events-00000001.jsonl   {"id":"019aa…","timestamp":"…","type":"request",…}
+
+Only the agent writes. A batch of lines is written by one call; a line torn by `kill -9` is cut off when the log is
+opened again, and `known_ids` tells which events stand there, so none is logged twice. Logging never stops shipping:
+what could not be written is counted and left out. Messages over 64 KiB stand here as their first bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from km_client.agent.events import shortened
+
+FILES = 8  # the log is given up in eighths
+LINE_BYTES = 96 * 1024  # an event longer than this is shortened
+MESSAGE_BYTES = 64 * 1024
+ID_START = len(b'{"id":"')
+ID_END = ID_START + 36
+
+
+class LocalLog:
+    """The writer. `lost` counts events that could not be written."""
+
+    def __init__(self, directory: Path, max_bytes: int) -> None:
+        self.lost = 0
+        self._directory = directory
+        self._file_bytes = max_bytes // FILES
+        self._fd = -1
+        self._size = 0
+
+    def limit(self, max_bytes: int) -> None:
+        """Let it grow to `max_bytes`; 0 writes nothing more."""
+        self._file_bytes = max_bytes // FILES
+
+    def write(self, events: Iterable[bytes]) -> None:
+        """Append encoded events, one a line."""
+        lines = [_line(event) for event in events]
+        if not lines or not self._file_bytes:
+            return
+        try:
+            self._open()
+            self._append(b"".join(lines))
+        except OSError:
+            self.lost += len(lines)
+            self.close()
+
+    def known_ids(self) -> set[str]:
+        """The ids in the two newest files: more than any agent can have written without remembering that it did."""
+        found: set[str] = set()
+        for path in log_files(self._directory)[-2:]:
+            with contextlib.suppress(OSError):  # an unreadable log costs at most a line that stands there twice
+                found.update(
+                    line[ID_START:ID_END].decode("ascii", "replace") for line in path.read_bytes().split(b"\n")
+                )
+        return found
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
+
+    def _open(self) -> None:
+        if self._fd >= 0 and self._size < self._file_bytes:
+            return
+        self.close()
+        files = log_files(self._directory)
+        newest = files[-1] if files else self._directory / _name(1)
+        if files and newest.stat().st_size >= self._file_bytes:
+            newest = self._directory / _name(_number(newest) + 1)
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._fd = os.open(newest, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._size = _without_torn_line(self._fd)
+        for old in files[: max(0, len(files) + 1 - FILES)]:
+            old.unlink(missing_ok=True)
+
+    def _append(self, lines: bytes) -> None:
+        try:
+            written = os.write(self._fd, lines)
+            while written < len(lines):  # the disk filled up within the lines: the next call tells why
+                written += os.write(self._fd, lines[written:])
+        except OSError:
+            os.ftruncate(self._fd, self._size)
+            raise
+        self._size += len(lines)
+
+
+def log_files(directory: Path) -> list[Path]:
+    """The files of the log, oldest first."""
+    return sorted(directory.glob("events-*.jsonl"), key=_number)
+
+
+def read_lines(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:
+    """The whole lines of one file from `offset` on, each with the offset after it."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            offset += len(line)
+            yield line[:-1], offset
+
+
+def _line(event: bytes) -> bytes:
+    return (shortened(event, MESSAGE_BYTES) if len(event) > LINE_BYTES else event) + b"\n"
+
+
+def _without_torn_line(fd: int) -> int:
+    """Cut off what follows the last line feed. Returns the size that is left."""
+    size = os.fstat(fd).st_size
+    step = 64 * 1024
+    end = size
+    while end > 0:
+        start = max(0, end - step)
+        os.lseek(fd, start, os.SEEK_SET)
+        last = os.read(fd, end - start).rfind(b"\n")
+        if last >= 0:
+            end = start + last + 1
+            break
+        end = start
+    if end < size:
+        os.ftruncate(fd, end)
+    return end
+
+
+def _name(number: int) -> str:
+    return f"events-{number:08d}.jsonl"
+
+
+def _number(path: Path) -> int:
+    digits = path.stem.rpartition("-")[2]
+    return int(digits) if digits.isdigit() else 0

@@ -1,0 +1,32 @@
+"""Files that are replaced at once and whole: a reader sees the old content or the new, never half of one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from km_client.errors import ClientError
+
+
+def replace_file(path: Path, content: bytes, *, mode: int) -> None:
+    """Replace `path` at once and whole, in a directory that only its owner may look into."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+            Path(temporary).chmod(mode)
+        Path(temporary).replace(path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> ClientError:
+    return ClientError(
+        "unwritable", f"{path} cannot be written: {error.strerror}", "correct the permissions, or set KM_CONFIG_DIR"
+    )

@@ -1,0 +1,144 @@
+"""The table of settings: what each is called, where else it may come from, what it may be, and its default.
+
+`km-client config list` prints it; `config.py` reads values by it; nothing else knows a setting's rules.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+DEFAULT_API_URL = "http://127.0.0.1:8318"  # where `manage.py serve` listens unless it is told otherwise
+LOG_LEVELS = ("debug", "info", "warning", "error")
+DEFAULT_IDLE_SECONDS = 30.0  # longer than an editor takes to restart a server, so the agent survives that
+DEFAULT_LOG_BYTES = 64 * 1024 * 1024
+
+Value = str | bool | int | float | tuple[str, ...]
+
+
+class Setting(NamedTuple):
+    """`parse` takes a TOML value or a word from the environment or the command line, and raises `ValueError` with what
+    the value must be. `example` is a value that works.
+    """
+
+    name: str
+    variable: str | None
+    default: Value
+    parse: Callable[[object], Value]
+    example: str
+    purpose: str
+
+
+def _url(value: object) -> str:
+    text = _text(value).rstrip("/")
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("it must be an http or https address such as https://kilometers.example.com")
+    if parts.username is not None:
+        raise ValueError("it must not hold a user name or password; the API key says who you are")
+    return text
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("it must be a text that is not empty")
+    return value.strip()
+
+
+def _level(value: object) -> str:
+    if not isinstance(value, str) or value.lower() not in LOG_LEVELS:
+        raise ValueError(f"it must be one of {', '.join(LOG_LEVELS)}")
+    return value.lower()
+
+
+def _flag(value: object) -> bool:
+    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or value.lower() not in words:
+        raise ValueError("it must be true or false")
+    return words[value.lower()]
+
+
+def _number(low: float, high: float, unit: str) -> Callable[[object], float]:
+    def parse(value: object) -> float:
+        try:
+            number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
+        except ValueError:
+            number = None
+        if number is None or not low <= number <= high:
+            raise ValueError(f"it must be a number of {unit} from {low:g} to {high:g}")
+        return number
+
+    return parse
+
+
+def _count(low: int, high: int, unit: str) -> Callable[[object], int]:
+    parse_number = _number(low, high, unit)
+
+    def parse(value: object) -> int:
+        number = parse_number(value)
+        if not number.is_integer():
+            raise ValueError(f"it must be a whole number of {unit} from {low} to {high}")
+        return int(number)
+
+    return parse
+
+
+def expression(value: object) -> str:
+    """A regular expression of redaction. One that matches nothing at all would do so everywhere."""
+    try:
+        compiled = re.compile(_text(value).encode())
+    except re.error as error:
+        raise ValueError(f"it must be a regular expression of Python: {error}") from None
+    if compiled.match(b""):
+        raise ValueError("it must be a regular expression that does not match the empty text")
+    return compiled.pattern.decode()
+
+
+def _expressions(value: object) -> tuple[str, ...]:
+    """A list in TOML; on the command line, expressions separated by commas are one list."""
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list | tuple):
+        raise ValueError('it must be a list of regular expressions, such as ["sk-test-[a-z]+"]')
+    return tuple(expression(item) for item in items)
+
+
+SETTINGS: dict[str, Setting] = {
+    setting.name: setting
+    for setting in (
+        Setting("api_url", "KM_API_URL", DEFAULT_API_URL, _url, DEFAULT_API_URL, "the Kilometers server"),
+        Setting("log_level", "KM_LOG_LEVEL", "info", _level, "info", "how much the agent writes to agent.log"),
+        Setting("debug", "KM_DEBUG", False, _flag, "true", "log everything, whatever log_level says"),
+        Setting(
+            "agent.idle_seconds",
+            None,
+            DEFAULT_IDLE_SECONDS,
+            _number(0.1, 86_400, "seconds"),
+            "30",
+            "how long the agent stays when there is nothing to do",
+        ),
+        Setting("log.enabled", None, True, _flag, "true", "keep a local log for `km-client logs`"),
+        Setting(
+            "log.max_bytes",
+            None,
+            DEFAULT_LOG_BYTES,
+            _count(1024 * 1024, 2**40, "bytes"),
+            str(DEFAULT_LOG_BYTES),
+            "how large the local log may grow; the oldest part goes first",
+        ),
+        Setting("redaction.enabled", None, True, _flag, "true", "take secrets out before anything is logged or sent"),
+        Setting("redaction.allow", None, (), _expressions, '["sk-test-[a-z]+"]', "what looks secret but is none"),
+    )
+}
+PATTERN_PREFIX = "redaction.patterns."
+PATTERN_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")  # it stands in the message as `[redacted:<name>]`
+
+
+def find(name: str) -> Setting | None:
+    """The setting of that name; any `redaction.patterns.<name>` is one."""
+    if name.startswith(PATTERN_PREFIX) and PATTERN_NAME.fullmatch(name.removeprefix(PATTERN_PREFIX)):
+        return Setting(name, None, "", expression, "TICKET-[0-9]{6}", "a secret of your own, as a regular expression")
+    return SETTINGS.get(name)
