@@ -110,6 +110,15 @@ def test_every_setting_the_code_reads_is_documented_and_no_other() -> None:
     assert read == documented, f"undocumented: {sorted(read - documented)}; unknown: {sorted(documented - read)}"
 
 
+def test_the_api_page_names_every_address_of_the_schema_and_no_other() -> None:
+    command = [sys.executable, "manage.py", "spectacular"]
+    schema = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
+    described = set(re.findall(r"^  (/\S+):$", schema, re.MULTILINE))
+    page = (ROOT / "docs" / "api.md").read_text()
+    named = set(re.findall(r"`(?:GET|POST|DELETE) (/[^\s`]+)`", page))
+    assert named - {"/metrics", "/api/schema", "/api/docs"} == described - {"/api/schema"}
+
+
 def test_every_page_of_the_documents_is_in_their_index() -> None:
     index = (ROOT / "docs" / "index.md").read_text()
     assert not [

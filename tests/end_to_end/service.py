@@ -144,7 +144,7 @@ class Service:
         self._process = None
 
     def children(self, word: str) -> list[psutil.Process]:
-        """The processes beneath `serve` whose command holds `word` (`granian`, `celery`)."""
+        """The processes beneath `serve` whose command holds `word` (`run_web`, `run_worker`)."""
         found = []
         for process in psutil.Process(self.pid).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):

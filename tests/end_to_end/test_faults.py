@@ -55,7 +55,7 @@ def test_a_session_while_the_server_is_down_is_stored_when_it_is_back(
     assert_everything_stored(client, own_service, session_id)
 
 
-@pytest.mark.parametrize("word", ["granian", "celery"])
+@pytest.mark.parametrize("word", ["run_web", "run_worker"])
 def test_kill_9_of_a_server_process_in_mid_load_loses_nothing(
     word: str, laptop: Laptop, own_service: Service, session_id: str
 ) -> None:
