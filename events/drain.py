@@ -20,6 +20,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from events import inbox, quarantine, quotas, rollups, sessions, store
 from events.models import InboxEntry
 from events.stored_form import stored_form
+from events.turns import turn
 
 _log = structlog.get_logger(__name__)
 
@@ -46,7 +47,7 @@ def drain(*, now: datetime) -> Drained:
     """Store the oldest rows that are due. Raises `OperationalError` or `InterfaceError` when the database is away."""
     entries: list[InboxEntry] = []
     try:
-        with transaction.atomic():
+        with turn(), transaction.atomic():
             entries = inbox.claim(now=now)
             return _store(entries) if entries else Drained()
     except (OperationalError, InterfaceError):
@@ -59,7 +60,7 @@ def drain(*, now: datetime) -> Drained:
 def _drain_alone(entry: InboxEntry, now: datetime) -> Drained:
     """One row in a transaction of its own; a row that fails is put off or set aside."""
     try:
-        with transaction.atomic():
+        with turn(), transaction.atomic():
             if not inbox.is_there(entry):
                 return Drained()  # another drain was first
             return _store([entry])

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from customers.queries import retention_days_by_customer
 from events.models import DailyRollup, Event, HourlyRollup, Session
 from events.queries import first_id
+from events.turns import turn
 
 CHUNK_ROWS = 500  # about 10 ms on SQLite
 PAUSE_SECONDS = 0.02  # between chunks, twice as long as one: requests get their turn
@@ -47,6 +48,7 @@ def _delete_events(customer_id: int, limit: datetime, pause: Callable[[float], N
     expired = Event.objects.filter(customer_id=customer_id, id__lt=first_id(limit))
     deleted = 0
     while chunk := list(expired.order_by("id").values_list("id", flat=True)[:CHUNK_ROWS]):
-        deleted += expired.filter(id__lte=chunk[-1]).delete()[0]
+        with turn():
+            deleted += expired.filter(id__lte=chunk[-1]).delete()[0]
         pause(PAUSE_SECONDS)
     return deleted
