@@ -202,7 +202,8 @@ class AppendOnlyQuerySet(models.QuerySet["AuditEntry"]):
 class AuditEntry(models.Model):
     """Who did what to which thing, written in the transaction that did it.
 
-    `actor` is `user:<name>`, `key:<id>` or `system`; `subject` names the row, such as `api_key:key_0aXv…`.
+    `actor` is `user:<name>`, `key:<id>`, `leak-report` or `system`; `subject` names the row: `api_key:key_0aXv…`.
+    This program never changes an entry; whoever holds the database itself is kept out by the database's own means.
     """
 
     at = models.DateTimeField(editable=False, db_index=True)

@@ -160,7 +160,8 @@ class MemberAdmin(AuditedAdmin):
             super().save_model(request, obj, form, change)
             return
         email, password = form.cleaned_data["email"], form.cleaned_data["password"]
-        obj.pk = accounts.add_member(obj.customer, email, password, obj.role, at=now(), actor=actor(request)).pk
+        made = accounts.add_member(obj.customer, email, password, obj.role, at=now(), actor=actor(request))
+        obj.pk, obj.user = made.pk, made.user
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         subject = f"member:{obj.pk}"

@@ -1,0 +1,56 @@
+"""The API's description: complete for this room, valid, without a warning, and true to the structs."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import call_command
+
+from customers import urls
+from tests.customers.answers import Call, code
+
+
+@pytest.fixture(scope="module")
+def described() -> dict[str, Any]:
+    out = StringIO()
+    call_command("spectacular", "--validate", "--fail-on-warn", urlconf=urls, stdout=out)
+    answer: dict[str, Any] = yaml.safe_load(out.getvalue())
+    return answer
+
+
+def test_every_address_is_described(described: dict[str, Any]) -> None:
+    expected = {"/" + str(each.pattern).replace("<str:key_id>", "{key_id}") for each in urls.urlpatterns}
+    assert set(described["paths"]) == expected
+
+
+def test_every_operation_says_what_it_is_and_who_may_call_it(described: dict[str, Any]) -> None:
+    public = {"exchange", "key_set", "keys_report_leak"}
+    for operations in described["paths"].values():
+        for operation in operations.values():
+            assert operation["description"]
+            guarded = "bearer" in operation.get("security", [{}])[0]
+            assert guarded == (operation["operationId"] not in public)
+
+
+def test_every_refusal_has_the_one_shape(described: dict[str, Any]) -> None:
+    for operations in described["paths"].values():
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                if int(status) >= 400:
+                    schema = response["content"]["application/json"]["schema"]
+                    assert schema == {"$ref": "#/components/schemas/ErrorAnswer"}
+
+
+def test_a_closed_request_and_its_moments_are_described_as_they_are_decoded(described: dict[str, Any]) -> None:
+    schemas = described["components"]["schemas"]
+    assert schemas["IssueRequest"]["additionalProperties"] is False
+    assert schemas["IssueRequest"]["required"] == ["name"]
+    assert {"type": "string", "format": "date-time"} in schemas["IssueRequest"]["properties"]["expires_at"]["anyOf"]
+    assert schemas["StatusEnum"]["enum"]
+
+
+def test_an_unknown_method_is_answered_in_the_one_shape(db: None, call: Call) -> None:
+    assert code(call("PUT", "/api/auth/exchange")) == (405, "method_not_allowed")
