@@ -10,7 +10,7 @@ T = TypeVar("T")
 POLL_SECONDS = 0.05
 
 
-def eventually(condition: Callable[[], T], *, within: float = 30.0, what: str = "") -> T:
+def eventually(condition: Callable[[], T | None], *, within: float = 30.0, what: str = "") -> T:
     """The first true value of `condition`; fails with `what` (and the last value) after `within` seconds."""
     deadline = time.monotonic() + within
     while True:
