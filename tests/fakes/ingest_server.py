@@ -59,8 +59,8 @@ class IngestServer:
         self.max_body = 32 * 1024 * 1024
         self.token_lives_seconds = 900
         self.reads_encodings = {"zstd", "gzip", "identity"}
-        self.refuses: Callable[[Event], bool] = lambda event: False
-        self.chokes_on: Callable[[Event], bool] = lambda event: False
+        self.refuses: Callable[[Event], bool] = lambda _: False
+        self.chokes_on: Callable[[Event], bool] = lambda _: False
         self.faults: deque[Fault] = deque()
         self.lock = threading.Lock()
         self._tokens: dict[str, str] = {}

@@ -38,14 +38,19 @@ class Credentials(NamedTuple):
 
 def load(flag: str | None = None, environment: Mapping[str, str] | None = None) -> Credentials | None:
     """The key in force, or `None` if there is none. `environment` is the process's unless given."""
-    variables = os.environ if environment is None else environment
     if flag is not None:
         return Credentials(parse(flag, "the command line"), "flag")
-    if text := variables.get(VARIABLE):
-        return Credentials(parse(text, VARIABLE), VARIABLE)
+    if found := from_environment(environment):
+        return found
     path = paths.credentials_file()
-    text = _read(path)
-    return Credentials(parse(text, str(path)), str(path)) if text else None
+    kept = _read(path)
+    return Credentials(parse(kept, str(path)), str(path)) if kept else None
+
+
+def from_environment(environment: Mapping[str, str] | None = None) -> Credentials | None:
+    """The key of `KM_API_KEY` alone."""
+    text = (os.environ if environment is None else environment).get(VARIABLE)
+    return Credentials(parse(text, VARIABLE), VARIABLE) if text else None
 
 
 def save(key: ApiKey) -> Path:

@@ -17,6 +17,7 @@ from km_client import paths
 from km_client.agent import state
 from km_client.agent.choices import ChoiceReader, Choices
 from km_client.agent.fleet import Fleet
+from km_client.agent.health import Health
 from km_client.agent.local_log import LocalLog
 from km_client.agent.roster import Places, Roster
 from km_client.agent.state import AgentState, Totals
@@ -58,9 +59,10 @@ class Service:
             if not self._work():
                 self._awake.wait(LIVE_POLL_SECONDS if self._roster.is_busy() else QUIET_POLL_SECONDS)
                 self._awake.clear()
-        self._roster.count(self._fleet.keep_only(()))
+        ended = self._fleet.keep_only(())
+        self._roster.count(ended)
         self._log.close()
-        self._tell()
+        self._tell(ended)
 
     def has_work(self) -> bool:
         """Whether a session began that no round has seen, asked after the lock was given back."""
@@ -77,14 +79,14 @@ class Service:
         if worked or self._roster.is_busy():
             self._busy_at = time.monotonic()
         if time.monotonic() >= self._told_at + STATE_SECONDS:
-            self._tell()
+            self._tell(self._fleet.healths())
         return worked
 
     def _is_idle(self) -> bool:
         seconds = self._choices.config.idle_seconds if self._choices.config else DEFAULT_IDLE_SECONDS
         return time.monotonic() - self._busy_at > seconds
 
-    def _tell(self) -> None:
+    def _tell(self, deliveries: list[Health]) -> None:
         self._told_at = time.monotonic()
         now = AgentState(
             pid=os.getpid(),
@@ -92,7 +94,7 @@ class Service:
             updated_at=datetime.now(UTC),
             problem=self._choices.config_problem,
             sessions=self._roster.states(),
-            deliveries=self._fleet.healths(),
+            deliveries=deliveries,
             totals=self._roster.sums(unlogged=self._unlogged_before + self._log.lost),
         )
         if not state.write(self._state_path, now):

@@ -1,0 +1,36 @@
+"""Check the set-up, and name what to fix.
+
+Each check says `ok`, `note` (worth knowing) or `problem`, and how to put it right. Exits 1 if there is any problem.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from km_client import checks, output
+from km_client.checks import Check
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="answer in JSON")
+
+
+def run(args: Namespace) -> int:
+    found = checks.all_checks()
+    has_problem = any(check.state == "problem" for check in found)
+    if args.json:
+        output.say_json({"ok": not has_problem, "checks": [check._asdict() for check in found]})
+    else:
+        _show(found)
+    return 1 if has_problem else 0
+
+
+def _show(found: list[Check]) -> None:
+    width = max(len(check.name) for check in found)
+    for check in found:
+        output.say(f"{check.state:7}  {check.name:{width}}  {check.words}")
+        if check.fix and check.state != "ok":
+            output.say(f"{'':7}  {'':{width}}  fix: {check.fix}")
+    problems = sum(check.state == "problem" for check in found)
+    output.say()
+    output.say(f"{problems} problem{'s' if problems != 1 else ''} to fix." if problems else "Everything works.")

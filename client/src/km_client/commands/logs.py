@@ -1,0 +1,67 @@
+"""The recorded messages, one a line: time, direction, what it was, how long it took, how large it was.
+
+    km-client logs -n 20                   the last twenty
+    km-client logs --follow --errors       errors, as they come
+    km-client logs --method tools/call --json | jq .message
+
+Secrets were taken out before anything was written here. `-->` is from client to server, `<--` from server to client.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+
+from km_client import paths
+from km_client.log_view import Entry, Filter, last_entries, new_entries, sentence
+
+DEFAULT_COUNT = 50
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with new ones as they come")
+    parser.add_argument("-n", type=int, default=DEFAULT_COUNT, metavar="N", help="how many of the last to begin with")
+    parser.add_argument("--method", metavar="METHOD", help="only these, requests and their responses: tools/call")
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--requests", action="store_true", help="only requests")
+    kinds.add_argument("--responses", action="store_true", help="only responses, good ones and errors")
+    parser.add_argument("--errors", action="store_true", help="only what went wrong")
+    parser.add_argument("--session", metavar="ID", help="only this session (its beginning is enough)")
+    parser.add_argument("--json", action="store_true", help="each as one line of JSON, as it is shipped")
+
+
+def run(args: Namespace) -> int:
+    try:
+        _run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read this has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _run(args: Namespace) -> None:
+    wanted = Filter(args.method, _kinds(args), args.errors, args.session)
+    entries, place = last_entries(paths.log_dir(), wanted, max(0, args.n))
+    for entry in entries:
+        _print(entry, as_json=args.json)
+    if not entries and not args.follow:
+        sys.stderr.write("nothing is logged that matches\n  hint: `km-client status` shows what is recorded\n")
+    if args.follow:
+        sys.stdout.flush()
+        for entry in new_entries(paths.log_dir(), wanted, place):
+            _print(entry, as_json=args.json)
+            sys.stdout.flush()
+
+
+def _kinds(args: Namespace) -> frozenset[str]:
+    if args.requests:
+        return frozenset({"request"})
+    return frozenset({"response", "error"}) if args.responses else frozenset()
+
+
+def _print(entry: Entry, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(entry.line.decode(errors="replace") + "\n")
+    else:
+        sys.stdout.write(sentence(entry) + "\n")
