@@ -80,9 +80,13 @@ class Sweeper:
         """Sweep now, then every `every_seconds`."""
         self._thread.start()
 
+    def ask_to_stop(self) -> None:
+        """End after the transaction under way; returns at once."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """Return once the transaction under way is committed."""
-        self._stopping.set()
+        self.ask_to_stop()
         self._thread.join()
 
     def _run(self) -> None:

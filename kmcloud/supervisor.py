@@ -24,7 +24,7 @@ import structlog
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 STEADY_SECONDS = 60.0  # a child that ran this long failed for a new reason: the pauses start anew
-STOP_SECONDS = 5.0  # for each program to finish what it is doing; two programs stop within ten seconds
+STOP_SECONDS = 9.5  # for all programs together to finish what they do; what is killed then loses nothing
 ATTEMPTS_TO_COME_UP = 5  # then it is not bad luck, and its output says why
 LOOK_EVERY_SECONDS = 0.1  # for readiness, while starting
 
@@ -131,16 +131,17 @@ class Supervisor:
 
     def _stop(self) -> None:
         """In the order they were given: what brings work first, what does it last."""
+        deadline = time.monotonic() + STOP_SECONDS
         for name in self._children:
             process = self._processes.pop(name, None)
             if process is not None:
-                _stop_one(name, process)
+                _stop_one(name, process, deadline)
 
 
-def _stop_one(name: str, process: subprocess.Popen[bytes]) -> None:
+def _stop_one(name: str, process: subprocess.Popen[bytes], deadline: float) -> None:
     process.terminate()
     try:
-        process.wait(STOP_SECONDS)
+        process.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
         _log.error("process_killed", name=name, after_s=STOP_SECONDS)
         process.kill()

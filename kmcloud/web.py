@@ -20,7 +20,7 @@ from granian.log import LogLevels
 from kmcloud.parent import die_with
 
 THREADS = 16
-BACKLOG = 1024
+CONNECTIONS = 1024  # granian counts an idle kept-alive connection too: with few, some dashboards would lock others out
 STOP_SECONDS = 4  # for the requests under way; `kmcloud.supervisor` waits a little longer
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Any]
@@ -35,8 +35,8 @@ def serve(host: str, port: int) -> None:
         interface=Interfaces.WSGI,
         workers=1,
         blocking_threads=THREADS,
-        backpressure=THREADS,
-        backlog=BACKLOG,
+        backpressure=CONNECTIONS,
+        backlog=CONNECTIONS,
         http=HTTPModes.http1,
         websockets=False,
         log_level=LogLevels.error,

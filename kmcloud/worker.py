@@ -15,7 +15,7 @@ from typing import Any
 
 from celery import platforms
 from celery.beat import EmbeddedService, Scheduler
-from celery.worker import state
+from celery.exceptions import WorkerShutdown
 
 from core.clock import now
 from events.sweeper import Sweeper
@@ -24,13 +24,12 @@ from kmcloud.celery import app
 
 THREADS = 2  # one drains, one does what beat asks for
 NAME = "embedded@localhost"
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 def run() -> None:
     """Work until told to stop."""
     logging.getLogger("celery").setLevel(logging.WARNING)  # what tasks do is logged by the tasks
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stop)
     sweeper = Sweeper(clock=now)
     beat: Any = EmbeddedService(app, thread=True, scheduler_cls=Scheduler)
     worker = app.WorkController(
@@ -42,15 +41,20 @@ def run() -> None:
         without_mingle=True,
         without_heartbeat=True,
     )
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
+        """Interrupt Celery's wait for messages. One it may be reading is a wake-up, and those may be lost."""
+        for signal_number in _STOPPING:
+            signal.signal(signal_number, signal.SIG_IGN)
+        sweeper.ask_to_stop()
+        raise WorkerShutdown(platforms.EX_OK)
+
+    for signal_number in _STOPPING:
+        signal.signal(signal_number, stop)
     sweeper.start()
     beat.start()
     try:
         worker.start()
     finally:
-        beat.stop()
+        beat.service.stop()
         sweeper.stop()
-
-
-def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
-    """Have Celery's loop end by itself once the tasks under way are done."""
-    state.should_stop = platforms.EX_OK  # type: ignore[assignment]  # the stub knows its first value only
