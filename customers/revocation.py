@@ -10,10 +10,11 @@ What makes 60 s the bound is that no process trusts its own memory of a proof fo
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F
+from km_protocol.claims import LEEWAY_SECONDS
 
 from customers import audit, proofs
 from customers.models import Customer, RevokedToken
@@ -60,8 +61,8 @@ def is_revoked(jti: str) -> bool:
 
 
 def forget_expired_tokens(*, at: datetime) -> int:
-    """Drop denials of tokens that have expired by themselves; returns how many."""
-    return RevokedToken.objects.filter(expires_at__lt=at).delete()[0]
+    """Drop denials of tokens that are refused by their age, leeway included; returns how many."""
+    return RevokedToken.objects.filter(expires_at__lt=at - timedelta(seconds=LEEWAY_SECONDS)).delete()[0]
 
 
 def suspend(customer: Customer, *, at: datetime, actor: str = audit.SYSTEM, reason: str = "") -> bool:

@@ -13,4 +13,5 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "expire-events": {"task": "events.expire", "schedule": crontab(minute="17")},  # hourly, off the crowded full hour
+    "forget-expired-tokens": {"task": "customers.forget_expired_tokens", "schedule": crontab(minute="43", hour="3")},
 }

@@ -22,7 +22,7 @@ def production_settings(**_: Any) -> list[CheckMessage]:
     return list(_production()) if settings.PRODUCTION else []
 
 
-@register(Tags.database)
+@register(Tags.security)  # not Tags.database: those are left out unless a database is named
 def sqlite_is_durable(**_: Any) -> list[CheckMessage]:
     """An acknowledged event has been synced to disk: SQLite must not be asked to cut that corner."""
     database = settings.DATABASES["default"]

@@ -55,6 +55,8 @@ def test_a_key_is_found_by_one_indexed_lookup(issued: Issued) -> None:
     ) as queries:
         api_keys.find(issued.secret)
     assert len(queries) == 1
+    if connection.vendor != "sqlite":
+        return  # the plan below is SQLite's; the index is the same everywhere
     with connection.cursor() as cursor:
         cursor.execute("EXPLAIN QUERY PLAN " + queries[0]["sql"])
         plan = " ".join(str(row[3]) for row in cursor.fetchall())

@@ -56,7 +56,7 @@ def test_a_stranger_and_a_customers_member_are_sent_to_the_login(db: None, clien
     assert client.get(f"{CONSOLE}/apikey/").status_code == 302
 
 
-@pytest.mark.parametrize("model", apps.get_app_config("customers").get_models())
+@pytest.mark.parametrize("model", list(apps.get_app_config("customers").get_models()))
 def test_every_list_and_form_opens(console: Client, issued: Issued, moment: datetime, model: type[Model]) -> None:
     accounts.add_member(issued.key.customer, "ann@acme.example", PASSWORD, Member.Role.OWNER, at=moment)
     revocation.revoke_token(issued.key.customer, "tok_1", expires_at=moment, at=moment)

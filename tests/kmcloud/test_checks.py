@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import copy
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
-from django.core.checks import run_checks
 from django.test import override_settings
 
 from customers import checks as customers_checks
-from kmcloud import checks
+from kmcloud import celery_app, checks
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 POSTGRES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "km"}}
 SOUND = {
     "PRODUCTION": True,
@@ -92,7 +97,31 @@ def test_sqlite_that_does_not_sync_is_refused_everywhere() -> None:
     assert "kmcloud.E006" in sound(DATABASES=hasty)
 
 
-def test_every_check_of_ours_runs_with_the_others() -> None:
-    with override_settings(**SOUND):
-        ids = {message.id for message in run_checks()}
-    assert "kmcloud.E001" in ids
+def test_every_check_of_ours_runs_when_the_service_starts(tmp_path: Path) -> None:
+    """As an operator meets it: production switched on, nothing else thought of."""
+    secrets = dict.fromkeys(("KM_SECRET_KEY", "KM_API_KEY_PEPPER", "KM_SIGNING_KEY_PASSPHRASE"), "x" * 64)
+    environment = {**os.environ, **secrets, "KM_PRODUCTION": "true", "KM_DATA_DIR": str(tmp_path)}
+    environment |= {"KM_SIGNING_KEY_PASSPHRASE": "short", "KM_TOKEN_SECONDS": "1", "KM_DEBUG": "true"}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    expected = {f"kmcloud.E00{number}" for number in range(1, 6)} | {"customers.E002", "customers.E003"}
+    assert expected <= set(re.findall(r"\w+\.E\d{3}", done.stderr))
+
+
+def test_production_without_a_secret_does_not_start(tmp_path: Path) -> None:
+    environment = {**os.environ, "KM_PRODUCTION": "true", "KM_DATA_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "`KM_SECRET_KEY` is not set" in done.stderr
+    assert not list(tmp_path.rglob("secrets"))
+
+
+def test_what_runs_by_the_clock_is_a_task_a_worker_knows() -> None:
+    celery_app.loader.import_default_modules()
+    scheduled = {entry["task"] for entry in celery_app.conf.beat_schedule.values()}
+    assert scheduled
+    assert scheduled <= set(celery_app.tasks)
