@@ -108,32 +108,44 @@ class DirectionJournal:
         self._segment_bytes = segment_bytes
         self._fd = -1
         self._end = self._limit = 0
-        self._reason = ""
+        self.failure: OSError | None = None  # why nothing is recorded now, if so
         self._retry_at_ns = 0
 
     def append(self, data: bytes | memoryview, monotonic_ns: int, unix_ns: int) -> None:
         """Record `data`, read at these moments; or count it as lost."""
-        if monotonic_ns < self._retry_at_ns:
-            self._lose(len(data))
+        if self.failure and monotonic_ns < self._retry_at_ns:
+            self._lose(len(data), self.failure)
             return
+        record = encode_record(data, monotonic_ns, unix_ns)
         try:
-            if self._end >= self._limit:
-                self._rotate()
-            if self._untold:
-                self._close_gap(monotonic_ns, unix_ns)
-            self._write(encode_record(data, monotonic_ns, unix_ns))
+            if self._end >= self._limit or self._untold:
+                self._prepare(monotonic_ns, unix_ns)
+            written = os.write(self._fd, record)
+            if written < len(record):
+                self._write(record[written:])
         except OSError as error:
             self._fail(error, monotonic_ns)
-            self._lose(len(data))
+            self._lose(len(data), error)
         else:
+            self._end += len(record)
             self.records += 1
             self.payload_bytes += len(data)
 
-    def _write(self, record: bytes) -> None:
-        written = os.write(self._fd, record)
-        while written < len(record):  # the disk filled up within the record: the next call tells why
-            written += os.write(self._fd, record[written:])
-        self._end += written
+    def _prepare(self, monotonic_ns: int, unix_ns: int) -> None:
+        """What must stand before the next record: a new segment, the gap since the last one, or both."""
+        if self._end >= self._limit:
+            self._rotate()
+        if self._untold:
+            gap = encode_gap(self._untold, monotonic_ns, unix_ns)
+            self._write(gap)
+            self._end += len(gap)
+            self._untold = ()
+            self.failure = None
+            self._on_change(self)
+
+    def _write(self, data: bytes) -> None:
+        while data:  # a disk that filled up took a part; the next call tells why
+            data = data[os.write(self._fd, data) :]
 
     def _rotate(self) -> None:
         try:
@@ -148,15 +160,9 @@ class DirectionJournal:
         self.segments += 1
         self._on_change(self)
 
-    def _close_gap(self, monotonic_ns: int, unix_ns: int) -> None:
-        self._write(encode_gap(self._untold, monotonic_ns, unix_ns))
-        self._untold = ()
-        self._retry_at_ns = 0
-        self._on_change(self)
-
     def _fail(self, error: OSError, monotonic_ns: int) -> None:
         """Leave the segment as if the failed record had never been begun, or leave the segment."""
-        self._reason = losses.reason_of(error)
+        self.failure = error
         self._retry_at_ns = monotonic_ns + RETRY_NS
         try:
             if self._fd >= 0:
@@ -170,8 +176,8 @@ class DirectionJournal:
                 os.close(self._fd)
         self._fd, self._limit = -1, 0
 
-    def _lose(self, size: int) -> None:
-        loss = Loss(self._reason, 1, size)
+    def _lose(self, size: int, error: OSError) -> None:
+        loss = Loss(losses.reason_of(error), 1, size)
         self.lost = losses.total((*self.lost, loss))
         self._untold = losses.total((*self._untold, loss))
         self._on_change(self)

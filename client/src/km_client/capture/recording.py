@@ -37,8 +37,8 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_
 
 
 class Recording:
-    """What the relay records into. `on_loss(reason)` is called at the first loss, `on_rotation()` when a segment is
-    full; both from a relaying thread, so they must return at once.
+    """What the relay records into. `on_failure(error)` is called the first time that recording fails, `on_rotation()`
+    when a segment is full; both by the relay between two chunks, so they must return at once.
     """
 
     def __init__(
@@ -46,25 +46,26 @@ class Recording:
         directory: Path,
         session: Mapping[str, object],
         *,
-        on_loss: Callable[[str], None],
+        on_failure: Callable[[OSError], None],
         on_rotation: Callable[[], None],
         segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
         self.directory = directory
         self._session = session
-        self._on_loss = on_loss
+        self._on_failure = on_failure
         self._on_rotation = on_rotation
         self._status_fd = -1
         self._making = threading.Lock()  # taken only while the directory is not there yet
-        self._first_loss = threading.Lock()  # taken once, by the first to lose something, and never given back
+        self._has_failed = False
         self.request = DirectionJournal(REQUEST, self._open_segment, self._changed, segment_bytes)
         self.response = DirectionJournal(RESPONSE, self._open_segment, self._changed, segment_bytes)
 
     def start(self) -> None:
-        """Make the directory now, rather than at the first message. Raises `OSError`; recording may work later."""
-        with self._making:
-            if self._status_fd < 0:
-                self._status_fd = _make(self.directory, self._session)
+        """Make the directory now, rather than at the first message, so that a person hears now if it cannot be."""
+        try:
+            self._make()
+        except OSError as error:
+            self._failed(error)
 
     def finish(self, *, exit_code: int | None, signal: int | None, unix_ns: int) -> None:
         """Write the final counts and how the server ended."""
@@ -75,8 +76,13 @@ class Recording:
             status.write_direction(self._status_fd, self.response)
             status.write_end(self._status_fd, exit_code, signal, unix_ns)
 
+    def _make(self) -> None:
+        with self._making:
+            if self._status_fd < 0:
+                self._status_fd = _make(self.directory, self._session)
+
     def _open_segment(self, direction: Direction, number: int) -> int:
-        self.start()
+        self._make()
         path = self.directory / segment_name(direction, number)
         fd = os.open(path, _NEW_FILE, 0o600)
         try:
@@ -93,8 +99,13 @@ class Recording:
         if self._status_fd >= 0:
             with contextlib.suppress(OSError):  # the counts stay in memory and are written with the next change
                 status.write_direction(self._status_fd, journal)
-        if journal.lost and self._first_loss.acquire(blocking=False):
-            self._on_loss(journal.lost[0].reason)
+        if journal.failure:
+            self._failed(journal.failure)
+
+    def _failed(self, error: OSError) -> None:
+        if not self._has_failed:
+            self._has_failed = True
+            self._on_failure(error)
 
 
 def _make(directory: Path, session: Mapping[str, object]) -> int:

@@ -1,0 +1,143 @@
+"""Run an MCP server and record every message to and from it.
+
+Give your MCP client this command in place of the server's:
+
+    km-client monitor -- npx -y @modelcontextprotocol/server-everything
+    km-client monitor --server-name notes -- uvx mcp-server-sqlite --db-path notes.db
+
+Every byte passes unchanged, at once, in both directions; exit code and signals are the server's own. What could not be
+recorded never holds up the stream: it is counted and shown by `km-client status`. stdout belongs to MCP; what km-client
+has to say goes to stderr.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from argparse import REMAINDER, ArgumentParser, Namespace
+
+from km_client import __version__
+from km_client.errors import ClientError
+
+if sys.platform == "win32":
+    from km_client.proxy.windows import start
+else:
+    from km_client.proxy.server_process import start
+
+STDERR = 2
+KEY_KINDS = ("km_live_", "km_test_", "km_ci_", "km_inst_")
+KEY_TAIL = 36  # letters and digits after the kind; the agent, which may import the protocol, checks the checksum too
+SESSION_ID_LENGTH = 128  # what the server stores
+LAUNCHERS = {"npx", "bunx", "pnpm", "node", "bun", "deno", "uvx", "uv", "pipx", "python", "python3", "sh", "bash"}
+LAUNCHER_WORDS = {"run", "exec", "dlx", "tool", "x"}  # `uv run NAME`, `pnpm dlx NAME`
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.usage = "km-client monitor [OPTIONS] -- COMMAND [ARGUMENT …]"
+    parser.add_argument("--server-name", metavar="NAME", help="what to call the server (default: from its command)")
+    parser.add_argument("--session-id", metavar="ID", help="what to call this session (default: a new UUIDv7)")
+    parser.add_argument("--local-only", action="store_true", help="record, and show with `logs`, but ship nothing")
+    parser.add_argument("--debug", action="store_true", help="say on stderr what the relay does (or KM_DEBUG=1)")
+    parser.add_argument("--api-key", metavar="KEY", help="ship with this key, not the stored one (or KM_API_KEY)")
+    parser.add_argument("--api-url", metavar="URL", help="ship to this server (or KM_API_URL)")
+    parser.add_argument("command", nargs=REMAINDER, metavar="-- COMMAND", help="the MCP server and its arguments")
+
+
+def run(args: Namespace) -> int:
+    """Relay until the server has ended, then end this process as the server ended."""
+    command = args.command[1:] if args.command[:1] == ["--"] else args.command
+    if not command:
+        hint = "put its command after `--`: km-client monitor -- npx -y @modelcontextprotocol/server-everything"
+        raise ClientError("no_command", "no MCP server was given", hint, exit_code=2)
+    server = start(command)
+    from km_client.proxy import session  # noqa: PLC0415 - loaded while the server starts, not before
+
+    run_id = _uuid7(time.time_ns() // 1_000_000, os.urandom(10))
+    debug = args.debug or os.environ.get("KM_DEBUG", "0") not in ("", "0")
+    code = session.run(
+        server, run_id, _description(args, command, run_id), say=say, debug=say if debug else lambda _: None
+    )
+    os._exit(code)  # at once: nothing is left to do, and nothing that still runs needs to end first
+
+
+def say(text: str) -> None:
+    """One line on stderr for a person; dropped rather than waited for if nobody reads stderr."""
+    import select  # noqa: PLC0415 - rarely needed
+
+    line = f"km-client: {text}\n".encode(errors="backslashreplace")
+    if sys.platform == "win32" or select.select([], [STDERR], [], 0)[1]:
+        with contextlib.suppress(OSError):  # stderr is closed: there is nowhere left to say it
+            os.write(STDERR, line)
+
+
+def _description(args: Namespace, command: list[str], run_id: str) -> dict[str, object]:
+    """The content of `session.json`, which the agent reads. Key and URL only if they were given to this run."""
+    return {
+        "version": 1,
+        "session_id": _session_id(args.session_id, run_id),
+        "server_name": args.server_name or _name_of(command),
+        "command": command,
+        "cwd": _working_directory(),
+        "pid": os.getpid(),
+        "started_at_ns": time.time_ns(),
+        "client_version": __version__,
+        "local_only": args.local_only,
+        "api_url": _api_url(args.api_url),
+        "api_key": _api_key(args.api_key),
+    }
+
+
+def _session_id(given: str | None, run_id: str) -> str:
+    if given and (len(given) > SESSION_ID_LENGTH or not given.isprintable()):
+        say(f"--session-id must be at most {SESSION_ID_LENGTH} printable characters; this session is {run_id}")
+        return run_id
+    return given or run_id
+
+
+def _api_url(given: str | None) -> str | None:
+    source, url = ("--api-url", given) if given else ("KM_API_URL", os.environ.get("KM_API_URL"))
+    if url and not url.startswith(("http://", "https://")):
+        say(f"{source} `{url}` is not a URL: it must begin with https:// or http://; this session is not shipped")
+    return url or None
+
+
+def _api_key(given: str | None) -> str | None:
+    """The key as it was given, even if it cannot be right: shipping with another one is not what was asked for."""
+    source, key = ("--api-key", given) if given else ("KM_API_KEY", os.environ.get("KM_API_KEY"))
+    if key and not _looks_like_a_key(key):
+        shape = f"`km_live_` and {KEY_TAIL} letters and digits"
+        say(f"{source} is not a Kilometers API key ({shape}); this session is recorded, but not shipped with it")
+    return key or None
+
+
+def _looks_like_a_key(key: str) -> bool:
+    kind = next((kind for kind in KEY_KINDS if key.startswith(kind)), "")
+    tail = key[len(kind) :]
+    return bool(kind) and len(tail) == KEY_TAIL and tail.isascii() and tail.isalnum()
+
+
+def _name_of(command: list[str]) -> str:
+    """`server-everything` for `npx -y @modelcontextprotocol/server-everything@2`, `mcp-server-git` for itself."""
+    program, *arguments = (part.rstrip("/\\").replace("\\", "/").rpartition("/")[2] for part in command)
+    program = program.removesuffix(".exe").removesuffix(".cmd")
+    if program not in LAUNCHERS:
+        return program
+    names = (name for name in arguments if not name.startswith("-") and name not in LAUNCHER_WORDS)
+    return next(names, program).partition("@")[0] or program
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 - `pathlib` is not loaded yet
+    except FileNotFoundError:  # deleted under us
+        return ""
+
+
+def _uuid7(unix_ms: int, random: bytes) -> str:
+    """A UUIDv7 (RFC 9562 §5.7) without the `uuid` module, which costs a millisecond of every server's start."""
+    tail = int.from_bytes(random, "big")
+    number = unix_ms << 80 | 0x7 << 76 | (tail >> 68) << 64 | 0b10 << 62 | tail & (1 << 62) - 1
+    text = f"{number:032x}"
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
