@@ -31,10 +31,16 @@ def own_service(tmp_path: Path) -> Iterator[Service]:
         running.stop()
 
 
+@pytest.fixture(scope="session")
+def account(service: Service) -> Account:
+    """The customer whose key the laptops of all tests have; without a daily limit. Sessions keep the tests apart."""
+    return service.create_customer(tier="enterprise")
+
+
 @pytest.fixture
-def account(service: Service, request: pytest.FixtureRequest) -> Account:
-    """A Pro customer of its own for each test."""
-    return service.create_customer(request.node.name[:60])
+def own_account(service: Service) -> Account:
+    """A customer for one test to ruin."""
+    return service.create_customer()
 
 
 @pytest.fixture
@@ -53,6 +59,6 @@ def laptop(tmp_path: Path) -> Iterator[Laptop]:
 
 @pytest.fixture
 def signed_in(laptop: Laptop, account: Account, service: Service) -> Laptop:
-    """A laptop whose `km-client` has this test's key."""
+    """A laptop whose `km-client` has a good key."""
     laptop.init(account, service.url)
     return laptop

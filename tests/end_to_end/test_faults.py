@@ -13,7 +13,7 @@ import pytest
 from tests.end_to_end.laptop import Laptop
 from tests.end_to_end.raw_client import RawClient
 from tests.end_to_end.service import Service
-from tests.end_to_end.test_stored import assert_stored_as_sent
+from tests.end_to_end.test_stored import assert_everything_stored
 from tests.end_to_end.waiting import eventually
 
 SERVERS = Path(__file__).resolve().parent.parent / "mcp_servers"
@@ -33,12 +33,6 @@ def load(client: RawClient, calls: int = LOAD, *, halfway: Callable[[], object] 
             halfway()
         text = f"call {number} " + "x" * 500
         assert client.call_tool("echo", {"text": text})["result"]["content"][0]["text"] == text
-
-
-def assert_everything_stored(client: RawClient, service: Service, session_id: str) -> None:
-    expected = client.sent.count(b"\n") + client.received.count(b"\n")
-    events = service.wait_until_stored(session_id, expected)
-    assert_stored_as_sent(events, bytes(client.sent), bytes(client.received))
 
 
 def test_a_session_while_the_server_is_down_is_stored_when_it_is_back(

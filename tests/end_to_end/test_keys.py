@@ -11,7 +11,7 @@ from km_protocol import api_keys
 from tests.end_to_end.laptop import Laptop
 from tests.end_to_end.raw_client import RawClient
 from tests.end_to_end.service import Account, Service
-from tests.end_to_end.test_stored import assert_stored_as_sent
+from tests.end_to_end.test_stored import assert_everything_stored
 from tests.end_to_end.waiting import eventually
 
 ECHO = [sys.executable, str(Path(__file__).resolve().parent.parent / "mcp_servers" / "echo_server.py")]
@@ -45,20 +45,20 @@ def test_a_key_that_nobody_has_is_refused_by_init(laptop: Laptop, service: Servi
 
 @pytest.mark.parametrize(("ruin", "word"), [("revoke_key", "revoked"), ("expire_key", "expired")])
 def test_a_key_that_stopped_working_is_reported_and_what_it_could_not_send_is_kept(
-    ruin: str, word: str, signed_in: Laptop, service: Service, account: Account, session_id: str
+    ruin: str, word: str, laptop: Laptop, service: Service, own_account: Account, session_id: str
 ) -> None:
-    getattr(service, ruin)(account)
-    with RawClient(signed_in.monitor_command(*ECHO, session_id=session_id), signed_in.environment) as client:
+    laptop.init(own_account, service.url)
+    getattr(service, ruin)(own_account)
+    with RawClient(laptop.monitor_command(*ECHO, session_id=session_id), laptop.environment) as client:
         converse(client)
-    eventually(lambda: word in signed_in.km("status").stdout, what=f"`status` says that the key is {word}")
-    doctor = signed_in.km("doctor")
+    eventually(lambda: word in laptop.km("status").stdout, what=f"`status` says that the key is {word}")
+    doctor = laptop.km("doctor")
     assert doctor.returncode != 0 and word in doctor.stdout
-    assert signed_in.journals(), "what could not be sent is kept"
+    assert laptop.journals(), "what could not be sent is kept"
     assert not service.stored(session_id)
 
-    signed_in.init(service.issue_key(account), service.url)
-    signed_in.wait_until_shipped()
-    assert_stored_as_sent(service.stored(session_id), bytes(client.sent), bytes(client.received))
+    laptop.init(service.issue_key(own_account), service.url)
+    assert_everything_stored(client, service, session_id)
 
 
 def test_a_key_of_nobody_in_the_environment_harms_no_stream(laptop: Laptop, service: Service, session_id: str) -> None:

@@ -41,6 +41,13 @@ def assert_stored_as_sent(events: list[StoredEvent], to_server: bytes, from_serv
         assert kept == messages(stream), f"{name}: {direction}"
 
 
+def assert_everything_stored(client: RawClient, service: Service, session_id: str) -> None:
+    """Both streams as the client saw them are stored."""
+    to_server, from_server = bytes(client.sent), bytes(client.received)
+    events = service.wait_until_stored(session_id, len(messages(to_server) + messages(from_server)))
+    assert_stored_as_sent(events, to_server, from_server)
+
+
 def test_hostile_streams_are_stored_byte_for_byte(
     signed_in: Laptop, service: Service, session_id: str, tmp_path: Path
 ) -> None:
