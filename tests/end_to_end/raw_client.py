@@ -19,7 +19,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.end_to_end.service import end_group
-from tests.end_to_end.waiting import eventually
 
 ANSWER_SECONDS = 30.0
 EXIT_SECONDS = 20.0
@@ -34,6 +33,8 @@ class RawClient:
         self.errors = bytearray()
         self._ids = itertools.count(1)
         self._parsed_bytes = 0
+        self._arrived = threading.Condition()
+        self._open = 2  # stdout and stderr
         self._answers: dict[int | str, dict[str, Any]] = {}
         self.process = subprocess.Popen(
             command,
@@ -47,8 +48,8 @@ class RawClient:
         )
         assert self.process.stdout is not None and self.process.stderr is not None
         self._readers = [
-            threading.Thread(target=_drain, args=(self.process.stdout.fileno(), self.received), daemon=True),
-            threading.Thread(target=_drain, args=(self.process.stderr.fileno(), self.errors), daemon=True),
+            threading.Thread(target=self._drain, args=(self.process.stdout.fileno(), self.received), daemon=True),
+            threading.Thread(target=self._drain, args=(self.process.stderr.fileno(), self.errors), daemon=True),
         ]
         for reader in self._readers:
             reader.start()
@@ -81,7 +82,11 @@ class RawClient:
 
     def answer(self, number: int | str, *, within: float = ANSWER_SECONDS) -> dict[str, Any]:
         """The answer with this id, when it has come."""
-        return eventually(lambda: self._answer(number), within=within, what=f"an answer to {number}")
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._answer(number), within)
+            found = self._answer(number)
+        assert found, f"no answer to {number} within {within} s"
+        return found
 
     def notify(self, method: str) -> None:
         self.send_message({"jsonrpc": "2.0", "method": method})
@@ -115,7 +120,6 @@ class RawClient:
         return code
 
     def _answer(self, number: int | str) -> dict[str, Any]:
-        ended = not any(reader.is_alive() for reader in self._readers)  # asked first: then all it said is read below
         end = self.received.rfind(b"\n") + 1
         lines = bytes(self.received[self._parsed_bytes : end]).split(b"\n")
         self._parsed_bytes = max(end, self._parsed_bytes)
@@ -123,7 +127,7 @@ class RawClient:
             with contextlib.suppress(ValueError):  # servers print other things too
                 self._keep(json.loads(line))
         found = self._answers.get(number, {})
-        assert found or not ended, f"it ended with {self.process.poll()}: {self.errors.decode(errors='replace')}"
+        assert found or self._open, f"it ended with {self.process.poll()}: {self.errors.decode(errors='replace')}"
         return found
 
     def _keep(self, message: Any) -> None:
@@ -131,8 +135,12 @@ class RawClient:
             if isinstance(found, dict) and "method" not in found and "id" in found:
                 self._answers[found["id"]] = found
 
-
-def _drain(descriptor: int, into: bytearray) -> None:
-    with contextlib.suppress(OSError):  # closed by the test's end
-        while data := os.read(descriptor, 65536):
-            into += data
+    def _drain(self, descriptor: int, into: bytearray) -> None:
+        with contextlib.suppress(OSError):  # closed by the test's end
+            while data := os.read(descriptor, 65536):
+                with self._arrived:
+                    into += data
+                    self._arrived.notify_all()
+        with self._arrived:
+            self._open -= 1
+            self._arrived.notify_all()
