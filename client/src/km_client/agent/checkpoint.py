@@ -44,6 +44,8 @@ class Checkpoint(msgspec.Struct):
 
 
 class _Header(msgspec.Struct):
+    """`crc32` is of the content, begun with the generation: a header torn within its first digits deceives nobody."""
+
     generation: int
     crc32: int
     bytes: int
@@ -81,7 +83,7 @@ class CheckpointFile:
         """Raises `OSError`; then the one before is still there."""
         content = msgspec.json.encode(checkpoint)
         generation = self._generation + 1
-        header = msgspec.json.encode(_Header(generation, crc32(content), len(content))).ljust(HEADER_BYTES)
+        header = msgspec.json.encode(_Header(generation, crc32(content, generation), len(content))).ljust(HEADER_BYTES)
         slot = header + content + b"\n"
         if len(slot) > self._slot_bytes or not self.path.exists():
             self._rewrite(slot)
@@ -126,4 +128,4 @@ def _read_slot(file: bytes, start: int) -> _Slot | None:
     except msgspec.DecodeError:
         return None
     content = file[start + HEADER_BYTES : start + HEADER_BYTES + header.bytes]
-    return _Slot(header.generation, content) if crc32(content) == header.crc32 else None
+    return _Slot(header.generation, content) if crc32(content, header.generation) == header.crc32 else None

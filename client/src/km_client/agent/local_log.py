@@ -54,9 +54,8 @@ class LocalLog:
         found: set[str] = set()
         for path in log_files(self._directory)[-2:]:
             with contextlib.suppress(OSError):  # an unreadable log costs at most a line that stands there twice
-                found.update(
-                    line[ID_START:ID_END].decode("ascii", "replace") for line in path.read_bytes().split(b"\n")
-                )
+                whole_lines = path.read_bytes().split(b"\n")[:-1]
+                found.update(line[ID_START:ID_END].decode("ascii", "replace") for line in whole_lines)
         return found
 
     def close(self) -> None:

@@ -122,7 +122,7 @@ def _is_escaping(content: bytes, at: int) -> bool:
 
 def _disjoint(spans: list[_Span]) -> list[_Span]:
     merged: list[_Span] = []
-    for span in sorted(spans):
+    for span in sorted(spans, key=lambda span: (span.start, -span.end)):
         if merged and span.start < merged[-1].end:
             merged[-1] = merged[-1]._replace(end=max(merged[-1].end, span.end))
         else:

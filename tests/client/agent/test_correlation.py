@@ -1,0 +1,129 @@
+"""A response finds its request: by direction, by type and value of the id, and only while it is in flight."""
+
+from __future__ import annotations
+
+import json
+from itertools import count
+from typing import Any
+
+import pytest
+from km_client.agent import correlation
+from km_client.agent.correlation import Conversation, Relation
+from km_client.agent.understanding import understand
+from km_protocol.envelope import Direction
+from mcp_types import UNSUPPORTED_PROTOCOL_VERSION
+
+MILLISECOND = 1_000_000
+
+
+class Talk:
+    """A conversation in which each message comes a millisecond after the last; events are called e0, e1, …"""
+
+    def __init__(self) -> None:
+        self.conversation = Conversation()
+        self._numbers = count()
+
+    def client(self, **message: Any) -> Relation:
+        return self._say("request", message)
+
+    def server(self, **message: Any) -> Relation:
+        return self._say("response", message)
+
+    def _say(self, direction: Direction, members: dict[str, Any]) -> Relation:
+        (message,) = understand(json.dumps(members).encode())
+        number = next(self._numbers)
+        return self.conversation.relate(message, direction, f"e{number}", number * MILLISECOND)
+
+
+@pytest.fixture
+def talk() -> Talk:
+    return Talk()
+
+
+def test_a_response_has_its_requests_correlation_method_tool_and_duration(talk: Talk) -> None:
+    asked = talk.client(id=1, method="tools/call", params={"name": "git_log"})
+    talk.client(id=2, method="ping")
+    answered = talk.server(id=1, result={})
+    assert (asked.correlation_id, asked.tool, asked.duration_ms) == ("e0", "git_log", None)
+    assert answered == Relation("e0", "tools/call", "git_log", 2.0)
+
+
+def test_each_direction_has_its_own_ids(talk: Talk) -> None:
+    talk.client(id=1, method="tools/call", params={"name": "ask"})
+    talk.server(id=1, method="sampling/createMessage")
+    from_client = talk.client(id=1, result={"role": "assistant"})
+    from_server = talk.server(id=1, result={})
+    assert (from_client.correlation_id, from_client.method) == ("e1", "sampling/createMessage")
+    assert (from_server.correlation_id, from_server.method) == ("e0", "tools/call")
+
+
+def test_a_number_and_its_text_are_two_ids(talk: Talk) -> None:
+    talk.client(id=1, method="a")
+    talk.client(id="1", method="b")
+    assert talk.server(id="1", result={}).method == "b"
+    assert talk.server(id=1, result={}).method == "a"
+
+
+def test_an_id_may_be_used_again_once_answered(talk: Talk) -> None:
+    talk.client(id=1, method="a")
+    talk.server(id=1, result={})
+    talk.client(id=1, method="b")
+    assert talk.server(id=1, result={}) == Relation("e2", "b", None, 1.0)
+
+
+def test_an_id_used_again_before_its_answer_belongs_to_the_newer_request(talk: Talk) -> None:
+    talk.client(id=1, method="a")
+    talk.client(id=1, method="b")
+    assert talk.server(id=1, result={}).method == "b"
+    assert talk.server(id=1, result={}) == Relation()
+
+
+def test_an_answer_to_nothing_is_related_to_nothing(talk: Talk) -> None:
+    assert talk.server(id=9, result={"isError": True}) == Relation(is_error=True)
+    assert talk.server(id=None, error={"code": -32700}) == Relation(is_error=True)
+
+
+def test_a_refused_probe_is_no_fault_but_any_other_unknown_method_is(talk: Talk) -> None:
+    for code in (-32601, -32602, UNSUPPORTED_PROTOCOL_VERSION):
+        talk.client(id=1, method="server/discover")
+        assert not talk.server(id=1, error={"code": code}).is_error
+    talk.client(id=1, method="server/discover")
+    assert talk.server(id=1, error={"code": -32603}).is_error
+    talk.client(id=1, method="tools/list")
+    assert talk.server(id=1, error={"code": -32601}).is_error
+
+
+def test_a_retry_with_the_request_state_carries_on_the_same_exchange(talk: Talk) -> None:
+    talk.client(id=1, method="tools/call", params={"name": "book"})
+    asked_back = talk.server(id=1, result={"resultType": "input_required", "requestState": "S1"})
+    retried = talk.client(id=2, method="tools/call", params={"name": "book", "requestState": "S1"})
+    done = talk.server(id=2, result={"resultType": "complete"})
+    unrelated = talk.client(id=3, method="tools/call", params={"name": "book", "requestState": "S1"})
+    assert {asked_back.correlation_id, retried.correlation_id, done.correlation_id} == {"e0"}
+    assert done.duration_ms == 1.0
+    assert unrelated.correlation_id == "e4", "a state is good for one retry"
+
+
+def test_a_cancellation_belongs_to_the_request_it_names(talk: Talk) -> None:
+    talk.client(id=4, method="tools/call", params={"name": "slow"})
+    talk.server(id=4, method="roots/list")
+    assert talk.client(method="notifications/cancelled", params={"requestId": 4}).correlation_id == "e0"
+    assert talk.server(method="notifications/cancelled", params={"requestId": 4}).correlation_id == "e1"
+    assert talk.client(method="notifications/cancelled", params={"requestId": 5}).correlation_id is None
+
+
+def test_a_subscriptions_notices_belong_to_the_request_that_opened_it(talk: Talk) -> None:
+    talk.client(id=6, method="subscriptions/listen")
+    notice = {"_meta": {"io.modelcontextprotocol/subscriptionId": 6}, "uri": "file:///a"}
+    for _ in range(2):
+        assert talk.server(method="notifications/resources/updated", params=notice).correlation_id == "e0"
+    assert talk.server(id=6, result={}).duration_ms == 3.0
+
+
+def test_requests_that_are_never_answered_do_not_fill_the_memory(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(correlation, "MAX_IN_FLIGHT", 10)
+    for number in range(25):
+        talk.client(id=number, method="ping")
+    assert len(talk.conversation.request) == 10
+    assert talk.server(id=24, result={}).correlation_id == "e24"
+    assert talk.server(id=3, result={}).correlation_id is None

@@ -1,0 +1,65 @@
+"""Both sides' names are learnt in every revision, and the name a person gave the server never changes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from km_client.agent.correlation import Relation
+from km_client.agent.handshake import Handshake
+from km_client.agent.redaction import RedactionRules, Redactor
+from km_client.agent.understanding import understand
+from km_protocol.envelope import Party
+from mcp_types import CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY, SERVER_INFO_META_KEY
+
+REDACTOR = Redactor(RedactionRules())
+
+
+def learn(handshake: Handshake, relation: Relation = Relation(), **message: Any) -> None:  # noqa: B008 - immutable
+    (understood,) = understand(json.dumps(message).encode())
+    handshake.learn(understood, relation, REDACTOR)
+
+
+def test_initialize_tells_both_names_and_the_revision() -> None:
+    handshake = Handshake(Party("git"))
+    learn(
+        handshake, id=0, method="initialize", params={"clientInfo": {"name": "editor", "version": "2", "title": "Ed"}}
+    )
+    result = {"protocolVersion": "2025-11-25", "serverInfo": {"name": "mcp-git", "version": "1.2"}}
+    learn(handshake, Relation("e0", "initialize"), id=0, result=result)
+    assert handshake.client == Party("editor", "2", "Ed")
+    assert handshake.server == Party("git", "1.2", "mcp-git")
+    assert handshake.protocol_version == "2025-11-25"
+
+
+def test_without_initialize_every_request_and_result_may_tell() -> None:
+    handshake = Handshake(Party("git"))
+    asked = {CLIENT_INFO_META_KEY: {"name": "editor", "version": "3"}, PROTOCOL_VERSION_META_KEY: "2026-07-28"}
+    learn(handshake, id=0, method="tools/list", params={"_meta": asked})
+    told = {SERVER_INFO_META_KEY: {"name": "mcp-git", "version": "2.0", "title": "Git"}}
+    learn(handshake, Relation("e0", "tools/list"), id=0, result={"tools": [], "_meta": told})
+    assert handshake.client == Party("editor", "3")
+    assert handshake.server == Party("git", "2.0", "Git")
+    assert handshake.protocol_version == "2026-07-28"
+
+
+def test_only_the_answer_to_initialize_introduces_the_server() -> None:
+    handshake = Handshake(Party("git"))
+    learn(handshake, Relation("e0", "tools/call"), id=0, result={"serverInfo": {"name": "somebody else"}})
+    assert handshake.server == Party("git")
+
+
+def test_strange_introductions_change_nothing() -> None:
+    handshake = Handshake(Party("git"))
+    strange: list[Any] = [None, "editor", [], {"name": 7}]
+    for info in strange:
+        learn(handshake, id=0, method="initialize", params={"clientInfo": info})
+    assert handshake.client in (None, Party())
+
+
+def test_names_are_cut_to_what_travels_and_hold_no_secrets() -> None:
+    handshake = Handshake(Party("git"))
+    name = "sk-" + "a1" * 20 + " " + "x" * 500
+    learn(handshake, id=0, method="initialize", params={"clientInfo": {"name": name}})
+    assert handshake.client is not None
+    assert handshake.client.name.startswith("[redacted:api_key] ") and len(handshake.client.name) == 200
