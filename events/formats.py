@@ -14,11 +14,11 @@ import contextlib
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
-from km_protocol.envelope import MAX_EVENTS_PER_BATCH, Event, decode_events
+from km_protocol.envelope import Event, decode_events, raw_events
 from km_protocol.errors import EventError
 
 from events.models import InboxEntry
-from events.older_clients import OlderBatch, launch, older_event
+from events.older_clients import launch, older_event
 
 Kind = InboxEntry.Kind
 Decoded = Sequence[Event | EventError]
@@ -30,14 +30,6 @@ class _Identity(msgspec.Struct):
     id: str
 
 
-class _Several(msgspec.Struct):
-    """Tells a batch from a lone event."""
-
-    events: list[msgspec.Raw]
-
-
-_OLDER_BATCH = msgspec.json.Decoder(OlderBatch)
-_SEVERAL = msgspec.json.Decoder(_Several)
 _IDENTITY = msgspec.json.Decoder(_Identity)
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -49,24 +41,17 @@ def decode(kind: str, body: bytes) -> Decoded:
 
 def is_lone(kind: str, body: bytes) -> bool:
     """Whether the request is about one event rather than a list of them. For the slow path of a refusal."""
-    return kind == Kind.TELEMETRY or _several(body) is None
+    return kind == Kind.TELEMETRY or raw_events(body) is None
 
 
 def sent_ids(body: bytes, indexes: Iterable[int]) -> dict[int, str]:
     """The ids the sender gave the events at `indexes`, as far as they can be read. For the slow path of a refusal."""
-    raws = _several(body)
+    raws = raw_events(body)
     found = {}
     for index in indexes:
         with contextlib.suppress(*_BROKEN):  # an event refused for what it is may well have no id to name it by
             found[index] = _IDENTITY.decode(body if raws is None else raws[index]).id
     return found
-
-
-def _several(body: bytes) -> list[msgspec.Raw] | None:
-    try:
-        return _SEVERAL.decode(body).events
-    except _BROKEN:
-        return None
 
 
 def _events(body: bytes) -> Decoded:
@@ -83,16 +68,11 @@ def _older_alone(body: bytes, otherwise: EventError) -> Decoded:
 
 
 def _batch(body: bytes) -> Decoded:
-    try:
-        raws = _OLDER_BATCH.decode(body).events
-    except _BROKEN as error:
+    raws = raw_events(body)
+    if raws is None:
         raise EventError(
-            f"the body is not a batch: {str(error) or 'nested too deeply'}",
+            "the body is not a batch: it has no `events`",
             'send {"events": [{"id", "timestamp", "direction", "method", "payload", "size"}, …]}',
-        ) from None
-    if len(raws) > MAX_EVENTS_PER_BATCH:
-        raise EventError(
-            f"a batch holds at most {MAX_EVENTS_PER_BATCH} events, this one has {len(raws)}", "send it in parts"
         )
     return [_each(older_event, raw) for raw in raws]
 

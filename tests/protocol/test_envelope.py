@@ -242,3 +242,13 @@ def test_milliseconds_are_exact_and_floored(moment: datetime) -> None:
 def test_an_id_of_version_four_is_a_foreign_id() -> None:
     given_id = UUID("9f0c1b3e-8a41-4f57-9a56-0d6e52f7b001")
     assert envelope.stored_id(1, str(given_id), NOW) != given_id
+
+
+@pytest.mark.parametrize(
+    "value", [r'"\ud800"', r'"\q"', "[" * 30_000 + "]" * 30_000], ids=["surrogate", "escape", "deep"]
+)
+def test_an_event_that_is_no_json_by_itself_does_not_hide_the_others(value: str) -> None:
+    good = json.dumps(an_event())
+    bad = good.replace('{"', f'{{"tool": {value}, "', 1)
+    found = envelope.decode_events(f'{{"v": [1, {{}}], "events": [{good}, {bad} , {good}], "z": 1}}'.encode())
+    assert [isinstance(event, EventError) for event in found] == [False, True, False]
