@@ -14,12 +14,12 @@ from customers import api_keys
 from customers.models import Customer
 from dashboard import session_list
 from events.models import DailyUsage, InboxEntry
-from tests.dashboard.traffic import Talk
+from tests.dashboard.traffic import GIT, Talk
 
 
-def hold(customer: Customer, session_id: str, started_at: datetime, **parties: dict[str, str]) -> None:
+def hold(customer: Customer, session_id: str, started_at: datetime, server: dict[str, str] = GIT) -> None:
     """One small session."""
-    talk = Talk(session_id, started_at=started_at, **parties)
+    talk = Talk(session_id, started_at=started_at, server=server)
     talk.answer(talk.request("tools/list"), {"tools": []})
     talk.store(customer)
 
@@ -46,7 +46,7 @@ def test_a_row_says_who_talked_when_how_long_and_how_it_went(browser: Client, cu
     row = re.search(r"<tr class=.*?</tr>", browser.get("/app/").content.decode(), re.DOTALL)
     assert row
     text = " ".join(re.sub(r"<[^>]+>", " ", row.group()).split())
-    assert text == "Git 1.2.0 Live Claude Code 2.1.0 30 s ago 1.50 s 2 messages 1 error 182 B"
+    assert text == "Git 1.2.0 Live Claude Code 2.1.0 30 s ago 1.50 s 2 messages 1 error 136 B"
 
 
 def test_a_session_is_live_for_a_minute_after_its_last_message(

@@ -1,0 +1,153 @@
+"""Every page in both themes, wide and narrow, and without JavaScript: it fits, it is quiet, it can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.conftest import Complaints, Recording
+from tests.end_to_end.service import Account, Service
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>\"'${7*7}"
+LAYOUT_SHIFT = """() => new Promise(done => {
+  const sum = (shifts) => shifts.getEntries().reduce((total, shift) => total + shift.value, 0);
+  new PerformanceObserver((shifts) => done(sum(shifts))).observe({type: "layout-shift", buffered: true});
+  requestAnimationFrame(() => requestAnimationFrame(() => done(0)));
+})"""
+
+
+@pytest.fixture
+def everything(recording: Recording) -> Recording:
+    """A session with a row of each kind."""
+    talk = recording.talk
+    client = {"name": "claude-code", "version": "2.1.0"}
+    talk.answer(talk.request("initialize", {"protocolVersion": "2025-11-25", "clientInfo": client}), {}, after_ms=31)
+    asked = talk.request("tools/call", {"name": "git_log", "arguments": {"repo_path": "/home/ann/src"}}, tool="git_log")
+    talk.answer(asked, {"content": [{"type": "text", "text": "commit 1f2e3d"}]}, after_ms=1250)
+    talk.answer(talk.request("tools/call", tool="git_diff"), error={"code": -32602, "message": "no such path"})
+    talk.answer(talk.request("sampling/createMessage", by="server"), {"role": "assistant"}, after_ms=2200)
+    talk.notify("notifications/progress", {"progress": 50})
+    talk.gap("disk_full", 12, 34_120)
+    talk.line(b"npm WARN deprecated")
+    talk.line(b"\x89PNG\xff")
+    talk.request("tools/call", {"name": "slow"}, tool="slow")
+    recording.send()
+    return recording
+
+
+def fits(page: Page, width: int) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth") <= width)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+def test_every_page_fits_keeps_still_and_follows_the_theme(
+    theme: str,
+    width: int,
+    everything: Recording,
+    account: Account,
+    context: Callable[..., BrowserContext],
+    sign_in: Callable[..., Page],
+) -> None:
+    page = sign_in(context(theme, width), account)
+    for path in ("/app/", "/app/?q=nothing-like-it", everything.address, "/app/account"):
+        page.goto(path)
+        assert fits(page, width), path
+        assert page.evaluate(LAYOUT_SHIFT) < 0.01, path
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert ground == {"light": "rgb(246, 247, 249)", "dark": "rgb(12, 14, 17)"}[theme]
+    page.goto(everything.address)
+    for row in page.locator("#exchanges summary").all():
+        row.click()
+    expect(page.locator("#exchanges .sides")).to_have_count(9)
+    assert fits(page, width)
+
+
+def test_an_address_that_leads_nowhere_says_so_in_the_same_look(page: Page, complaints: Complaints) -> None:
+    for nowhere in ("/app/nowhere", "/app/sessions/nobodys"):
+        page.goto(nowhere)
+        expect(page.get_by_role("heading", name="There is nothing here")).to_be_visible()
+        expect(page.get_by_role("link", name="All sessions")).to_be_visible()
+    complaints.forgive("404 (Not Found)")
+
+
+def test_hostile_words_in_every_field_do_nothing(page: Page, recording: Recording) -> None:
+    talk = recording.talk
+    talk.server = talk.client = {"name": HOSTILE, "version": HOSTILE, "title": HOSTILE}
+    asked = talk.request(HOSTILE, {HOSTILE: HOSTILE}, tool=HOSTILE)
+    talk.answer(asked, error={"code": HOSTILE, "message": HOSTILE})
+    talk.notify(HOSTILE, HOSTILE)
+    talk.gap(HOSTILE, 1, 1)
+    talk.line(HOSTILE.encode())
+    recording.send()
+    page.goto("/app/")
+    expect(page.get_by_text(HOSTILE).first).to_be_visible()
+    page.goto(recording.address)
+    for row in page.locator("#exchanges summary").all():
+        row.click()
+    expect(page.locator("#exchanges .sides")).to_have_count(4)
+    page.goto(f"{recording.address}/exchanges/{asked['id']}")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("alert(1)")
+    assert page.locator("img").count() == 0
+
+
+def test_a_reader_without_javascript_reads_everything(
+    everything: Recording,
+    account: Account,
+    context: Callable[..., BrowserContext],
+    sign_in: Callable[..., Page],
+) -> None:
+    page = sign_in(context(scripts=False), account, by_form=True)
+    page.locator(f'a[href="{everything.address}"]').click()
+    row = page.locator("#exchanges summary", has_text="git_log")
+    row.click()
+    page.locator("#exchanges details[open]").get_by_role("link", name="Open the whole exchange").click()
+    expect(page.locator(".code.pretty").last).to_contain_text('"text": "commit 1f2e3d"')
+    page.locator(".switch").last.get_by_text("Raw").click()
+    expect(page.locator(".code.raw").last).to_contain_text('"text":"commit 1f2e3d"')
+    expect(page.get_by_role("button", name="Pause")).to_be_hidden()
+    page.get_by_role("button", name="Theme: system. Change").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_a_five_megabyte_message_opens_by_its_beginning_and_loads_whole(page: Page, recording: Recording) -> None:
+    talk = recording.talk
+    asked = talk.request("resources/read", {"uri": "file:///big.txt"})
+    answer = talk.answer(asked, {"contents": [{"uri": "file:///big.txt", "text": "all work and no play " * 250_000}]})
+    answer["size"] = 5_250_100
+    recording.send()
+    page.goto(recording.address)
+    page.locator("#exchanges summary").first.click()
+    side = page.get_by_role("region", name="Response")
+    expect(side).to_contain_text("The first 16.4 kB of 5.3 MB.")
+    side.get_by_role("link", name="Load the whole").click()
+    expect(side).not_to_contain_text("The first", timeout=60_000)  # laying out one line of 5 MB, on a busy machine
+    assert len(side.locator(".code").inner_text()) > 5_000_000
+    with page.expect_download() as started:
+        side.get_by_role("link", name="Download").click()
+    assert started.value.suggested_filename == "message-2.json"
+
+
+def test_a_newcomers_page_notices_the_first_message(
+    service: Service,
+    recording: Recording,
+    context: Callable[..., BrowserContext],
+    sign_in: Callable[..., Page],
+) -> None:
+    newcomer = service.create_customer("Newcomer", "free")
+    page = sign_in(context(), newcomer)
+    expect(page.get_by_text("Waiting for the first message")).to_be_visible()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy").nth(1).click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()").startswith("km-client monitor -- ")
+    recording.account = newcomer
+    recording.talk.request("initialize")
+    recording.send()
+    expect(page.get_by_role("table")).to_contain_text("Git")
