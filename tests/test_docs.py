@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from km_client.settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")])
@@ -108,6 +109,11 @@ def test_every_setting_the_code_reads_is_documented_and_no_other() -> None:
             read |= set(SETTING.findall(path.read_text()))
     documented = set(SETTING.findall((ROOT / "docs" / "settings.md").read_text())) - {"KM_PYTHON"}
     assert read == documented, f"undocumented: {sorted(read - documented)}; unknown: {sorted(documented - read)}"
+
+
+def test_every_setting_of_the_configuration_file_is_documented() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    assert not [name for name in SETTINGS if f"`{name}`" not in page]
 
 
 def test_the_api_page_names_every_address_of_the_schema_and_no_other() -> None:

@@ -46,6 +46,11 @@ class Laptop:
         done = self.km("init", "--api-key", account.api_key, "--api-url", url)
         assert done.returncode == 0, done.stdout + done.stderr
 
+    def configure(self, toml: str) -> None:
+        """Begin `config.toml`, as a person with an editor would; before `init`, which adds to it."""
+        self.config_dir.mkdir(parents=True, exist_ok=True)
+        (self.config_dir / "config.toml").write_text(toml)
+
     def monitor_command(
         self, *server: str, session_id: str, name: str = "test", options: tuple[str, ...] = ()
     ) -> list[str]:

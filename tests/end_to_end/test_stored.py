@@ -124,22 +124,38 @@ def _placed(value: object, service_url: str) -> object:
 def test_a_session_with_a_real_server_is_stored_as_it_was_sent(
     name: str,
     mode: str,
-    signed_in: Laptop,
+    laptop: Laptop,
+    account: Account,
     service: Service,
     session_id: str,
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> None:
+    laptop.configure("[redaction]\nenabled = false\n")  # a commit's text may look like a secret, and is compared
+    laptop.init(account, service.url)
     fixture = "pypi_server" if name in ("git", "time", "fetch") else "npm_server"
     command = [*request.getfixturevalue(fixture)[name], *ARGUMENTS.get(name, [])]
-    relay = signed_in.monitor_command(*TEE, str(tmp_path / "inside"), "--", *command, session_id=session_id, name=name)
-    environment = signed_in.environment | {"MEMORY_FILE_PATH": str(tmp_path / "memory.jsonl")}
+    relay = laptop.monitor_command(*TEE, str(tmp_path / "inside"), "--", *command, session_id=session_id, name=name)
+    environment = laptop.environment | {"MEMORY_FILE_PATH": str(tmp_path / "memory.jsonl")}
     anyio.run(visit, [*TEE, str(tmp_path / "outside"), "--", *relay], environment, mode, name, service.url)
     to_server, from_server = ((tmp_path / "inside" / stream).read_bytes() for stream in ("to_server", "from_server"))
     assert (tmp_path / "outside" / "to_server").read_bytes() == to_server
     assert (tmp_path / "outside" / "from_server").read_bytes() == from_server
     events = service.wait_until_stored(session_id, len(messages(to_server) + messages(from_server)))
     assert_stored_as_sent(events, to_server, from_server)
+
+
+def test_a_secret_never_leaves_the_laptop(
+    signed_in: Laptop, service: Service, account: Account, session_id: str
+) -> None:
+    server = [sys.executable, str(SERVERS / "echo_server.py")]
+    with RawClient(signed_in.monitor_command(*server, session_id=session_id), signed_in.environment) as client:
+        answer = client.call_tool("echo", {"text": f"the key is {account.api_key}, keep it"})
+        assert account.api_key in answer["result"]["content"][0]["text"]  # the stream itself is untouched
+        client.finish()
+    events = service.wait_until_stored(session_id, 2)
+    assert not [event for event in events if account.api_key in event.message]
+    assert all("[redacted:kilometers_key], keep it" in event.message for event in events)
 
 
 def test_one_customer_never_sees_the_events_of_another(
