@@ -119,24 +119,29 @@ def _placed(value: object, service_url: str) -> object:
     return value.replace("SERVICE", service_url) if isinstance(value, str) else value
 
 
+@pytest.fixture
+def unredacted(laptop: Laptop, account: Account, service: Service) -> Laptop:
+    """Redaction is off: the text of a commit may look like a secret, and here it is compared byte for byte."""
+    laptop.configure("[redaction]\nenabled = false\n")
+    laptop.init(account, service.url)
+    return laptop
+
+
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
 @pytest.mark.parametrize("name", CALLS)
 def test_a_session_with_a_real_server_is_stored_as_it_was_sent(
     name: str,
     mode: str,
-    laptop: Laptop,
-    account: Account,
+    unredacted: Laptop,
     service: Service,
     session_id: str,
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> None:
-    laptop.configure("[redaction]\nenabled = false\n")  # a commit's text may look like a secret, and is compared
-    laptop.init(account, service.url)
     fixture = "pypi_server" if name in ("git", "time", "fetch") else "npm_server"
     command = [*request.getfixturevalue(fixture)[name], *ARGUMENTS.get(name, [])]
-    relay = laptop.monitor_command(*TEE, str(tmp_path / "inside"), "--", *command, session_id=session_id, name=name)
-    environment = laptop.environment | {"MEMORY_FILE_PATH": str(tmp_path / "memory.jsonl")}
+    relay = unredacted.monitor_command(*TEE, str(tmp_path / "inside"), "--", *command, session_id=session_id, name=name)
+    environment = unredacted.environment | {"MEMORY_FILE_PATH": str(tmp_path / "memory.jsonl")}
     anyio.run(visit, [*TEE, str(tmp_path / "outside"), "--", *relay], environment, mode, name, service.url)
     to_server, from_server = ((tmp_path / "inside" / stream).read_bytes() for stream in ("to_server", "from_server"))
     assert (tmp_path / "outside" / "to_server").read_bytes() == to_server
