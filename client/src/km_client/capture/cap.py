@@ -49,8 +49,9 @@ def enforce(directory: Path, cap_bytes: int) -> int:
     count = 0
     for segment in sorted(_look(_finished(directory))):
         if excess > 0 and segment.size > GIVEN_UP_BYTES:
-            excess -= _give_up(segment)
-            count += 1
+            freed = _give_up(segment)
+            excess -= freed
+            count += freed > 0
     return count
 
 

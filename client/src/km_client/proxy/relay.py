@@ -15,11 +15,9 @@ How it ends:
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import stat
-from collections.abc import Iterator
 from time import monotonic
 
 from km_client.capture.recording import Recording
@@ -34,14 +32,16 @@ DRAIN_SECONDS = 2.0  # for a client that reads slowly; what a dead server leaves
 
 def relay(server: ServerProcess, recording: Recording) -> int:
     """Relay until the server has ended. Returns its exit code, or minus the signal that ended it."""
-    with _client_output() as stdout:
-        return _Relay(server, recording, stdout).run()
+    output = _ClientOutput()
+    ended = _Relay(server, recording, output).run()
+    output.give_back()
+    return ended
 
 
 class _Relay:
-    def __init__(self, server: ServerProcess, recording: Recording, stdout: int) -> None:
+    def __init__(self, server: ServerProcess, recording: Recording, output: _ClientOutput) -> None:
         self._server = server
-        self._stdout = stdout
+        self._output = output
         self._ending: int | None = None
         self._stop_order = iter(STOP_ORDER)
         self._stopping = False
@@ -58,7 +58,7 @@ class _Relay:
         )
         self._response = Channel(
             server.stdout,
-            stdout,
+            output.fd,
             recording.response,
             self._watch,
             on_end=self._server_is_mute,
@@ -103,46 +103,52 @@ class _Relay:
         """It closed its stdin and may live on: let the client's next write fail, as it would without us."""
         self._server.close_stdin()
         _to_null(STDIN)
-        output = os.dup(self._stdout)  # our stdin cannot tell any more when the client leaves; its other end still can
+        other_end = os.dup(
+            self._output.fd
+        )  # our stdin cannot tell any more when the client leaves; its other end still can
 
         def hung_up() -> None:
-            self._watch.remove(output)
+            self._watch.remove(other_end)
             self._client_left()
 
-        self._watch.add(output, 0, hung_up)
+        self._watch.add(other_end, 0, hung_up)
 
     def _server_is_mute(self) -> None:
         """It closed its stdout and may live on: let the client see the end of ours."""
-        _to_null(self._stdout)
-        _to_null(STDOUT)
+        self._output.close()
         if self._server.stdin < 0:  # deaf as well: nobody can talk to it any more
             self._client_left()
 
 
-@contextlib.contextmanager
-def _client_output() -> Iterator[int]:
-    """A descriptor of the client's end that never blocks, if it is something that could.
+class _ClientOutput:
+    """Our stdout, never blocking if it is something that could block.
 
     `O_NONBLOCK` belongs to the open file, which other processes may share with us. A pipe is therefore opened anew
-    where the system can; a socket, or a pipe elsewhere, is switched for as long as the relay runs.
+    where the system can; a socket, or a pipe elsewhere, is switched, and given back as it was.
     """
-    mode = os.fstat(STDOUT).st_mode
-    was_blocking = os.get_blocking(STDOUT)
-    if stat.S_ISFIFO(mode) and (reopened := _reopen(STDOUT)) is not None:
-        yield reopened
-    elif stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
-        os.set_blocking(STDOUT, False)
-        yield STDOUT
-        os.set_blocking(STDOUT, was_blocking)
-    else:
-        yield STDOUT
+
+    def __init__(self) -> None:
+        mode = os.fstat(STDOUT).st_mode
+        self.fd = _reopened(STDOUT) if stat.S_ISFIFO(mode) else STDOUT
+        self._was_blocking = os.get_blocking(STDOUT)
+        if self.fd == STDOUT and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+            os.set_blocking(STDOUT, False)
+
+    def give_back(self) -> None:
+        os.set_blocking(STDOUT, self._was_blocking)
+
+    def close(self) -> None:
+        """Let the client see the end of it."""
+        self.give_back()
+        _to_null(self.fd)
+        _to_null(STDOUT)
 
 
-def _reopen(fd: int) -> int | None:
+def _reopened(fd: int) -> int:
     try:
         return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK)
     except OSError:  # no /proc, or a pipe that another user made
-        return None
+        return fd
 
 
 def _to_null(fd: int) -> None:
