@@ -1,17 +1,18 @@
-"""One message as a page shows it: pretty and raw text, a hex dump of what is no text, and what is left out.
+r"""One message as a page shows it: pretty and raw text, a hex dump of what is no text, and what is left out.
 
     of_preview(row)   a row of a list, whose message may be its first characters only
     of_whole(row)     the row `queries.event` gives, in full: one plain block, as a megabyte of coloured tokens
                       would stall the browser that asked for it
 
-`pretty` and `raw` come out escaped.
+What tools say to agents is text inside JSON strings, one line with `\n` in it; `text` is that text with its lines.
+All three come out escaped.
 """
 
 from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from django.utils.safestring import SafeString
@@ -25,15 +26,39 @@ _NOTHING = SafeString("")
 
 @dataclass(frozen=True, slots=True)
 class MessageView:
-    """`pretty` is blank where there is only one way to show it. `is_whole`: nothing of what is stored is left out."""
+    """`pretty` and `text` are blank where there is none. `is_whole`: nothing of what is stored is left out."""
 
     row: EventRow
     kind: Literal["json", "text", "bytes"]
     raw: SafeString
     pretty: SafeString = _NOTHING
+    text: SafeString = _NOTHING
     is_whole: bool = True
     shown: int = 0  # bytes, when not whole
     whole_is_text: bool = True
+
+
+class _Part(msgspec.Struct):
+    text: str = ""
+
+
+class _Prompt(msgspec.Struct):
+    content: _Part | list[Any] = []
+
+
+class _Texts(msgspec.Struct):
+    """Where the results of MCP keep text for people and models."""
+
+    content: list[_Part] = []
+    contents: list[_Part] = []
+    messages: list[_Prompt] = []
+
+
+class _Result(msgspec.Struct):
+    result: _Texts
+
+
+_RESULT = msgspec.json.Decoder(_Result)
 
 
 def of_preview(row: EventRow) -> MessageView:
@@ -44,7 +69,8 @@ def of_preview(row: EventRow) -> MessageView:
     shown = len(row.message.encode())
     if not looks_like_json(row.message):
         return MessageView(row, "text", raw, is_whole=row.is_whole, shown=shown)
-    return MessageView(row, "json", raw, pretty(row.message), is_whole=row.is_whole, shown=shown)
+    said = visible("\n\n".join(_texts(row.message)))
+    return MessageView(row, "json", raw, pretty(row.message), said, is_whole=row.is_whole, shown=shown)
 
 
 def of_whole(row: EventRow) -> MessageView:
@@ -76,6 +102,16 @@ def _bytes_view(row: EventRow) -> MessageView:
         shown=min(len(data), HEX_BYTES),
         whole_is_text=False,
     )
+
+
+def _texts(message: str) -> list[str]:
+    """The texts of a result: of `content` (tools), `contents` (resources), `messages` (prompts); none if it is cut."""
+    try:
+        found = _RESULT.decode(message).result
+    except (msgspec.DecodeError, RecursionError):
+        return []
+    parts = [*found.content, *found.contents, *(prompt.content for prompt in found.messages)]
+    return [part.text for part in parts if isinstance(part, _Part) and part.text]
 
 
 def _indented(text: str) -> str:

@@ -97,6 +97,9 @@ def _open_a_call(page: Page) -> None:
     calls = page.locator("#exchanges summary", has_text="tools/call")
     (calls if calls.count() else page.locator("#exchanges summary")).first.click()
     page.locator("#exchanges .sides").wait_for()
+    text = page.locator(".switch").last.get_by_text("Text")
+    if text.count():
+        text.click()
     page.mouse.move(0, 0)
 
 

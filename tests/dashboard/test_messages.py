@@ -6,6 +6,7 @@ import html
 import json
 import re
 
+import pytest
 from django.test import Client
 
 from customers.models import Customer
@@ -38,6 +39,34 @@ def test_an_opened_row_holds_both_sides_laid_out_and_as_they_were_sent(
     assert request_pretty.startswith('{\n  "jsonrpc": "2.0",\n  "id": 1,')
     assert request_raw == '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"git_log"}}'
     assert json.loads(response_pretty) == json.loads(response_raw)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"content": [{"type": "text", "text": "one\n<b>two"}, {"type": "image"}, {"type": "text", "text": "three"}]},
+        {"contents": [{"uri": "file:///a", "text": "one\n<b>two"}, {"uri": "file:///b", "text": "three"}]},
+        {"messages": [{"content": {"text": "one\n<b>two"}}, {"content": [1]}, {"content": {"text": "three"}}]},
+    ],
+    ids=["tool", "resource", "prompt"],
+)
+def test_the_text_inside_a_result_is_shown_with_its_lines(
+    result: dict[str, object], browser: Client, customer: Customer, talk: Talk
+) -> None:
+    asked = talk.request("tools/call", tool="x")
+    talk.answer(asked, result)
+    talk.store(customer)
+    assert "one\n<b>two\n\nthree" in code(opened(browser, asked))
+
+
+@pytest.mark.parametrize("result", [{}, {"content": "plain"}, {"content": [1]}, [], {"content": [{"text": 5}]}])
+def test_a_result_of_any_other_shape_has_no_text(
+    result: object, browser: Client, customer: Customer, talk: Talk
+) -> None:
+    asked = talk.request("tools/call", tool="x")
+    talk.answer(asked, result)
+    talk.store(customer)
+    assert ">Text<" not in opened(browser, asked)
 
 
 def test_the_exchange_has_a_page_of_its_own(browser: Client, customer: Customer, talk: Talk) -> None:
