@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+WIDE = 200  # columns, where nobody's terminal sets a limit
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -38,10 +40,12 @@ def pairs(rows: Iterable[tuple[str, str]]) -> None:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Columns, as wide as the terminal allows."""
+    """Columns, as wide as the terminal allows; what does not fit goes on in the next line, for nothing is left out."""
     from rich.table import Table  # noqa: PLC0415 - see above
 
-    drawn = Table(*headings, box=None, pad_edge=False, header_style="bold")
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        drawn.add_column(heading, overflow="fold")
     for row in rows:
         drawn.add_row(*row)
     console().print(drawn)
@@ -51,7 +55,8 @@ def console() -> Console:
     """A console that prints text as it is: nothing in a message is markup."""
     from rich.console import Console  # noqa: PLC0415 - see above
 
-    return Console(file=sys.stdout, markup=False, highlight=False, soft_wrap=True)
+    width = None if sys.stdout.isatty() else WIDE
+    return Console(file=sys.stdout, markup=False, highlight=False, width=width)
 
 
 def size(count: float) -> str:

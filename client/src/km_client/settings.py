@@ -69,7 +69,7 @@ def _number(low: float, high: float, unit: str) -> Callable[[object], float]:
         except ValueError:
             number = None
         if number is None or not low <= number <= high:
-            raise ValueError(f"it must be a number of {unit} from {low:g} to {high:g}")
+            raise ValueError(f"it must be a number of {unit} from {low} to {high}")
         return number
 
     return parse

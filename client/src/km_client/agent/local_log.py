@@ -2,15 +2,17 @@
 
     log/events-00000001.jsonl   {"id":"019aa…","timestamp":"…","type":"request",…}
 
-Only the agent writes. A batch of lines is written by one call; a line torn by `kill -9` is cut off when the log is
-opened again, and `known_ids` tells which events stand there, so none is logged twice. Logging never stops shipping:
-what could not be written is counted and left out. Messages over 64 KiB stand here as their first bytes.
+Only the agent writes, many lines at once; a line torn by `kill -9` is cut off when the log is opened again, and
+`known_ids` tells which events stand there, so none is logged twice. Logging never stops shipping: what could not be
+written is counted and left out. Messages over 64 KiB stand here as their first bytes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from km_client.agent.events import shortened
 FILES = 8  # the log is given up in eighths
 LINE_BYTES = 96 * 1024  # an event longer than this is shortened
 MESSAGE_BYTES = 64 * 1024
+KNOWN_BYTES = 32 * 1024 * 1024  # one chunk of 64 KiB may hold 32,000 one-byte lines, each an event of 400 bytes
 ID_START = len(b'{"id":"')
 ID_END = ID_START + 36
 
@@ -39,22 +42,28 @@ class LocalLog:
 
     def write(self, events: Iterable[bytes]) -> None:
         """Append encoded events, one a line."""
-        lines = [_line(event) for event in events]
-        if not lines or not self._file_bytes:
+        lines = deque(_line(event) for event in events)
+        if not self._file_bytes:
             return
         try:
-            self._open()
-            self._append(b"".join(lines))
+            while lines:
+                self._open()
+                self._append(lines)
         except OSError:
             self.lost += len(lines)
             self.close()
 
     def known_ids(self) -> set[str]:
-        """The ids in the two newest files: more than any agent can have written without remembering that it did."""
+        """The ids of the newest lines: of more than an agent writes between two checkpoints."""
         found: set[str] = set()
-        for path in log_files(self._directory)[-2:]:
+        looked_at = 0
+        for path in reversed(log_files(self._directory)):
+            if looked_at >= KNOWN_BYTES:
+                break
             with contextlib.suppress(OSError):  # an unreadable log costs at most a line that stands there twice
-                whole_lines = path.read_bytes().split(b"\n")[:-1]
+                content = path.read_bytes()
+                looked_at += len(content)
+                whole_lines = content.split(b"\n")[:-1]
                 found.update(line[ID_START:ID_END].decode("ascii", "replace") for line in whole_lines)
         return found
 
@@ -77,15 +86,23 @@ class LocalLog:
         for old in files[: max(0, len(files) + 1 - FILES)]:
             old.unlink(missing_ok=True)
 
-    def _append(self, lines: bytes) -> None:
+    def _append(self, lines: deque[bytes]) -> None:
+        """Write as many lines as this file takes, at once, and take those away from `lines`."""
+        count, size = 0, 0
+        while count < len(lines) and self._size + size < self._file_bytes:
+            size += len(lines[count])
+            count += 1
+        data = b"".join(itertools.islice(lines, count))
         try:
-            written = os.write(self._fd, lines)
-            while written < len(lines):  # the disk filled up within the lines: the next call tells why
-                written += os.write(self._fd, lines[written:])
+            written = os.write(self._fd, data)
+            while written < size:  # the disk filled up within the lines: the next call tells why
+                written += os.write(self._fd, data[written:])
         except OSError:
             os.ftruncate(self._fd, self._size)
             raise
-        self._size += len(lines)
+        self._size += size
+        for _ in range(count):
+            lines.popleft()
 
 
 def log_files(directory: Path) -> list[Path]:
