@@ -30,6 +30,11 @@ class Laptop:
         self.data_dir = directory / "data"
         self.environment = {"KM_CONFIG_DIR": str(self.config_dir), "KM_DATA_DIR": str(self.data_dir)}
 
+    @property
+    def alone(self) -> dict[str, str]:
+        """For a test of the relay by itself: it starts no agent."""
+        return self.environment | {"KM_AGENT": "off"}
+
     def km(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run one command to its end; the caller looks at its exit code."""
         return subprocess.run(

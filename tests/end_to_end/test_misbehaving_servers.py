@@ -24,7 +24,7 @@ def misbehaving(mode: str, *arguments: str) -> list[str]:
 def relay(laptop: Laptop, *server: str) -> RawClient:
     """The server under the relay; what it records stays on the laptop."""
     command = laptop.monitor_command(*server, session_id="misbehaving", options=("--local-only",))
-    return RawClient(command, laptop.environment)
+    return RawClient(command, laptop.alone)
 
 
 def below(client: RawClient) -> list[psutil.Process]:

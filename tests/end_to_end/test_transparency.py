@@ -39,7 +39,7 @@ def test_hostile_bytes_pass_unchanged_in_both_directions(name: str, chunk: int, 
     sent, recorded = tmp_path / "sent", tmp_path / "recorded"
     sent.write_bytes(stream)
     server = [sys.executable, str(SERVERS / "raw_server.py"), "--send", str(sent), "--record", str(recorded)]
-    with RawClient(local(laptop, *server, "--chunk", str(chunk)), laptop.environment) as client:
+    with RawClient(local(laptop, *server, "--chunk", str(chunk)), laptop.alone) as client:
         for start in range(0, len(stream), chunk):
             client.send(stream[start : start + chunk])
         assert client.finish() == 0
@@ -52,7 +52,7 @@ def test_a_conversation_of_each_handshake_revision_passes_unchanged(
     revision: str, laptop: Laptop, tmp_path: Path, npm_server: dict[str, list[str]]
 ) -> None:
     server = [*TEE, str(tmp_path), "--", *npm_server["everything"]]
-    with RawClient(local(laptop, *server), laptop.environment) as client:
+    with RawClient(local(laptop, *server), laptop.alone) as client:
         assert client.initialize(revision)["result"]["protocolVersion"] == revision
         assert client.call_tool("echo", {"message": "Grüße \u2028 🦑"})["result"]
         assert client.request("no/such/method")["error"]["code"] == -32601
@@ -62,7 +62,7 @@ def test_a_conversation_of_each_handshake_revision_passes_unchanged(
 
 
 def test_batches_of_2025_03_26_pass_unchanged(laptop: Laptop, tmp_path: Path) -> None:
-    with RawClient(local(laptop, *TEE, str(tmp_path), "--", *ECHO), laptop.environment) as client:
+    with RawClient(local(laptop, *TEE, str(tmp_path), "--", *ECHO), laptop.alone) as client:
         client.initialize("2025-03-26")
         echo = {"name": "echo", "arguments": {"text": "one of a batch"}}
         client.send_message(
@@ -84,7 +84,7 @@ def test_the_official_client_and_a_server_from_pypi_see_the_same_bytes(
 ) -> None:
     outside, inside = tmp_path / "outside", tmp_path / "inside"
     relay = local(laptop, *TEE, str(inside), "--", *pypi_server["time"])
-    anyio.run(use_time_server, [*TEE, str(outside), "--", *relay], laptop.environment, mode)
+    anyio.run(use_time_server, [*TEE, str(outside), "--", *relay], laptop.alone, mode)
     same_on_both_sides(outside, inside)
 
 
@@ -102,7 +102,7 @@ async def use_time_server(command: list[str], environment: dict[str, str], mode:
 
 
 def test_an_8_megabyte_answer_passes_unchanged(laptop: Laptop, tmp_path: Path) -> None:
-    with RawClient(local(laptop, *TEE, str(tmp_path), "--", *ECHO), laptop.environment) as client:
+    with RawClient(local(laptop, *TEE, str(tmp_path), "--", *ECHO), laptop.alone) as client:
         client.initialize("2025-11-25")
         answer = client.call_tool("fill", {"bytes": 8 * 1024 * 1024})
         assert len(answer["result"]["content"][0]["text"]) == 8 * 1024 * 1024
