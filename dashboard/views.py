@@ -19,7 +19,7 @@ from dashboard import first_run, message_view, session_list, timeline
 from dashboard.boundary import member_page
 from dashboard.overview import overview
 from events import queries
-from events.rows import EventRow, SessionRow
+from events.rows import EventRow, Exchange, SessionRow
 
 EXCHANGES_PER_PAGE = 100
 MAX_WATCHED = 50  # open requests whose answers one page waits for
@@ -189,5 +189,14 @@ def _exchange_context(customer: Customer, session_id: str, event_id: UUID) -> di
     exchanges = queries.exchanges(customer.pk, session_id, [event_id])
     if not exchanges:
         raise NotFound("there is no such message", "it may have been deleted when its retention ended")
-    row = timeline.row(exchanges[0], started_at=found.started_at, now=at)
+    row = timeline.row(_from_its_request(customer, exchanges[0]), started_at=found.started_at, now=at)
     return {"customer": customer, "session": found, "row": row, "now": at}
+
+
+def _from_its_request(customer: Customer, exchange: Exchange) -> Exchange:
+    """For an answer, the exchange it ends: its correlation is its request's id, where the recorder is ours."""
+    first = exchange.first
+    if first.type not in queries.ANSWERS or not timeline.IS_ID.fullmatch(first.correlation_id):
+        return exchange
+    whole = queries.exchanges(customer.pk, first.session_id, [UUID(first.correlation_id)])
+    return next((found for found in whole if first in found.answers), exchange)

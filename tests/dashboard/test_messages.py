@@ -79,6 +79,13 @@ def test_the_exchange_has_a_page_of_its_own(browser: Client, customer: Customer,
     assert len(code(page)) == 4
 
 
+def test_the_id_of_an_answer_leads_to_the_whole_exchange(browser: Client, customer: Customer, talk: Talk) -> None:
+    answer = talk.answer(talk.request("tools/call", {"name": "git_log"}, tool="git_log"), {"content": []})
+    talk.store(customer)
+    page = browser.get(part("exchanges/ID", answer)).content.decode()
+    assert re.findall(r"<h3>(.*?)</h3>", page) == ["Request", "Response"]
+
+
 def test_a_huge_message_is_shown_by_its_beginning_and_loads_whole_on_demand(
     browser: Client, customer: Customer, talk: Talk
 ) -> None:
