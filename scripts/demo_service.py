@@ -111,7 +111,7 @@ class DemoService:
                 return count
 
     def check_pages(self, login: Login, session_ids: list[str]) -> None:
-        """Log in as a person would and see that every session is on the page. Raises `DemoError`."""
+        """Log in as a person would, see every session on the page and open it. Raises `DemoError`."""
         with requests.Session() as browser:
             page = browser.get(self.dashboard_url, timeout=REQUEST_SECONDS)
             form = _LoginForm(page.text)
@@ -119,9 +119,12 @@ class DemoService:
             shown = browser.post(page.url, data=form.fields, headers={"Referer": page.url}, timeout=REQUEST_SECONDS)
             if shown.status_code != 200:
                 raise DemoError(f"logging in at {page.url} answered {shown.status_code}")
-            missing = [session_id for session_id in session_ids if session_id not in shown.text]
-        if missing:
-            raise DemoError(f"{shown.url} does not show the sessions {', '.join(missing)}")
+            for session_id in session_ids:
+                if session_id not in shown.text:
+                    raise DemoError(f"{shown.url} does not show session {session_id}")
+                opened = browser.get(f"{self.dashboard_url}sessions/{session_id}", timeout=REQUEST_SECONDS)
+                if "tools/call" not in opened.text:
+                    raise DemoError(f"{opened.url} ({opened.status_code}) does not show the session's calls")
 
     def wait(self) -> None:
         """Until the service ends or the person presses Ctrl-C."""

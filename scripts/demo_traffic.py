@@ -18,7 +18,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import anyio
-from mcp import Client, MCPError, StdioServerParameters
+from mcp import Client, MCPError, StdioServerParameters, stdio_client
+from mcp.client import Transport
 
 from scripts.demo_steps import DemoError, say
 
@@ -105,7 +106,9 @@ class DemoClient:
         tee = [sys.executable, str(ROOT / "scripts" / "recording_tee.py")]
         monitor = [str(BIN / "km-client"), "monitor", "--server-name", server.name, "--session-id", session_id, "--"]
         command = [*tee, str(outside), "--", *monitor, *tee, str(inside), "--", *server.command]
-        failures = anyio.run(_converse, command, self.environment, era, server.calls)
+        parameters = StdioServerParameters(command=command[0], args=command[1:], env=self.environment)
+        with (self.directory / f"stderr-{era}.log").open("w") as log:
+            failures = anyio.run(_converse, stdio_client(parameters, errlog=log), era, server.calls)
         if failures != 1:
             raise DemoError(f"one call of the {era} session was to fail, but {failures} did")
         made = Visit(session_id, era, *_count(outside, inside))
@@ -123,14 +126,11 @@ class DemoClient:
         )
 
 
-async def _converse(
-    command: list[str], environment: dict[str, str], era: str, calls: list[tuple[str, dict[str, Any]]]
-) -> int:
+async def _converse(transport: Transport, era: str, calls: list[tuple[str, dict[str, Any]]]) -> int:
     """List the tools and make every call; how many calls failed."""
-    parameters = StdioServerParameters(command=command[0], args=command[1:], env=environment)
     failures = 0
     with anyio.fail_after(VISIT_SECONDS):
-        async with Client(parameters, mode=era) as client:
+        async with Client(transport, mode=era) as client:
             await client.list_tools()
             for name, arguments in calls:
                 try:
