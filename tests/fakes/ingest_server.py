@@ -31,12 +31,15 @@ from km_protocol.errors import EventError
 
 
 class Fault(NamedTuple):
-    """One answer in place of the right one. `after_storing` is the answer that got lost on the way back."""
+    """One answer in place of the right one. `after_storing`: the right one got lost on the way back; `cut`: so did a
+    part of this one.
+    """
 
     status: int
     retry_after: str | None = None
     body: bytes | None = None
     after_storing: bool = False
+    cut: bool = False
 
 
 class Answer(NamedTuple):
@@ -209,6 +212,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if fault.after_storing:
             self.service.take(plain)
         headers = {"Retry-After": fault.retry_after} if fault.retry_after else {}
+        if fault.cut:
+            headers["Content-Length"] = "100000"
+            self.close_connection = True
         if fault.body is not None:
             return Answer(fault.status, fault.body, headers)
         return _error(fault.status, "scripted", "this test wants it so")._replace(headers=headers)
@@ -217,7 +223,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
         self.send_response(answer.status)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
+        if "Content-Length" not in answer.headers:
+            self.send_header("Content-Length", str(len(body)))
         for name, value in answer.headers.items():
             self.send_header(name, value)
         self.end_headers()

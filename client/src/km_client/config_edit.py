@@ -53,4 +53,4 @@ def _document(path: Path) -> TOMLDocument:
 
 
 def _write(path: Path, document: TOMLDocument) -> None:
-    replace_file(path, tomlkit.dumps(document).encode(), mode=0o644)
+    replace_file(path, tomlkit.dumps(document).encode(), mode=0o600)

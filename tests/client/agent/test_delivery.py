@@ -139,6 +139,27 @@ def test_an_answer_that_got_lost_makes_no_second_copy(start: Start, server: Inge
     assert (delivery.health.shipped, delivery.health.duplicates) == (2, 2)
 
 
+def test_an_answer_that_ends_early_is_none(start: Start, server: IngestServer) -> None:
+    server.fail_next(200, cut=True, body=b'{"success": true, "accepted": 1, "duplicates": 0}')
+    delivery = start()
+    send(delivery, outgoing(1))
+    assert len(server.stored) == 1
+
+
+def test_a_bug_costs_a_wait_and_is_said(start: Start, server: IngestServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    delivery = start()
+    sent = parcel(outgoing(1))
+    with monkeypatch.context() as patch:
+        patch.setattr("km_client.agent.delivery.judge", fail)
+        delivery.outbox.put(sent)
+        eventually(lambda: "a bug" in delivery.health.reason)
+    eventually(lambda: sent.is_settled)
+    assert len(server.stored) == 1
+
+
 def test_a_captive_portals_200_is_no_receipt(start: Start, server: IngestServer) -> None:
     server.fail_next(200, body=b"<html>Please sign in</html>")
     server.fail_next(200, body=b'{"success": true, "accepted": 1, "duplicates": 0}')

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import requests
+from urllib3.exceptions import HTTPError
 
 from km_client import __version__
 
@@ -131,7 +132,7 @@ class Api:
                 body = response.raw.read(MAX_ANSWER_BYTES, decode_content=True)
                 found = response.headers
                 return Answer(response.status_code, body, found.get("Retry-After"), found.get("Date"))
-        except (requests.RequestException, OSError, ValueError) as error:
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             raise UnreachableError(self._in_words(error)) from error
 
     def _in_words(self, error: Exception) -> str:

@@ -11,6 +11,7 @@ when `retry_now` is called. Nothing here is remembered: what is not settled is d
 from __future__ import annotations
 
 import gzip
+import logging
 import random
 import threading
 from collections import deque
@@ -45,6 +46,7 @@ ENCODINGS = ("zstd", "gzip", "identity")
 SMALLEST_BATCH_BYTES = 64 * 1024
 SHORT_MESSAGE_BYTES = 256 * 1024  # what is kept of a message that no batch can carry
 PAUSE_SECONDS = 300.0  # a key may be repaired on the server; asking more often looks like guessing
+_log = logging.getLogger(__name__)
 
 
 class Destination(NamedTuple):
@@ -87,9 +89,9 @@ class Delivery:
         self.outbox.wake()
 
     def stop(self, timeout: float) -> None:
-        """End after the request under way, if it answers in time; what it carried is then sent again one day."""
+        """End after the request under way, if it answers in time; what it carried is sent again otherwise."""
         self.outbox.close()
-        self._thread.join(timeout)
+        self._thread.join(max(0.0, timeout))
         if not self._thread.is_alive():
             self._api.close()
 
@@ -104,7 +106,7 @@ class Delivery:
         part = [item for item in parts.popleft() if not self._is_dropped(item)]
         if not part:
             return
-        verdict = self._attempt(part)
+        verdict = self._try(part)
         match verdict:
             case Stored():
                 self._store(parts, part, verdict)
@@ -121,20 +123,28 @@ class Delivery:
             case _:
                 assert_never(verdict)
 
-    def _attempt(self, part: list[Item]) -> Verdict:
+    def _try(self, part: list[Item]) -> Verdict:
         try:
-            for is_last_try in (False, True):
-                token = self._access.token()
-                if not isinstance(token, str):
-                    return token
-                answer = self._api.post_events(self._encoded(part), self._encodings[0], token)
-                verdict = judge(answer, sent=len(part), now=datetime.now(UTC))
-                if not isinstance(verdict, Unauthorized) or is_last_try:
-                    return verdict
-                self._access.forget()  # it may have been revoked or its key rotated: one new token, then believe it
+            return self._attempt(part)
         except UnreachableError as error:
             return Later(str(error))
-        raise AssertionError("the second try returns")
+        except Exception as error:  # noqa: BLE001 - a bug must not end the thread that everything waits for
+            _log.exception("a batch of %d events could not be sent", len(part))
+            return Later(f"the agent failed: {error!r}; see agent.log")
+
+    def _attempt(self, part: list[Item]) -> Verdict:
+        verdict = self._post(part)
+        if isinstance(verdict, Unauthorized):
+            self._access.forget()  # it may have been revoked or its key rotated: one new token, then believe it
+            verdict = self._post(part)
+        return verdict
+
+    def _post(self, part: list[Item]) -> Verdict:
+        token = self._access.token()
+        if not isinstance(token, str):
+            return token
+        answer = self._api.post_events(self._encoded(part), self._encodings[0], token)
+        return judge(answer, sent=len(part), now=datetime.now(UTC))
 
     def _encoded(self, part: list[Item]) -> bytes:
         body = b'{"events":[' + b",".join(item.event.body for item in part) + b"]}"

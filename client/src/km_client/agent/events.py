@@ -20,6 +20,7 @@ from km_client.agent.understanding import Message, is_strict_json
 from km_client.capture.losses import Loss
 
 MAX_TEXT = 200  # `km_protocol.envelope.ShortText`
+MAX_SESSION_ID = 128
 LAST_MOMENT_US = 253_402_300_799_999_999  # the end of year 9999, the last a timestamp can say
 GAP_METHOD = "kilometers/recording_gap"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

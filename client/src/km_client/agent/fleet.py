@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from km_client.agent.delivery import Delivery, Destination
 from km_client.agent.health import Health
 from km_client.agent.refusals import RefusalStore
 
-STOP_SECONDS = 5.0  # for the request under way; what it carried is sent again by the next agent
+STOP_SECONDS = 5.0  # for the requests under way; what they carried is sent again otherwise
 
 
 class Fleet:
@@ -30,8 +31,13 @@ class Fleet:
 
     def keep_only(self, needed: Collection[Destination]) -> list[Health]:
         """Stop the others; how those stood at the end."""
-        unneeded = [destination for destination in self._deliveries if destination not in needed]
-        return [self._stop(destination) for destination in unneeded]
+        unneeded = [self._deliveries.pop(to) for to in list(self._deliveries) if to not in needed]
+        for delivery in unneeded:
+            delivery.outbox.close()
+        deadline = time.monotonic() + STOP_SECONDS
+        for delivery in unneeded:
+            delivery.stop(deadline - time.monotonic())
+        return [delivery.health for delivery in unneeded]
 
     def retry_now(self) -> None:
         """Something changed that may help those that wait."""
@@ -44,8 +50,3 @@ class Fleet:
 
     def healths(self) -> list[Health]:
         return [delivery.health for delivery in self._deliveries.values()]
-
-    def _stop(self, destination: Destination) -> Health:
-        delivery = self._deliveries.pop(destination)
-        delivery.stop(STOP_SECONDS)
-        return delivery.health

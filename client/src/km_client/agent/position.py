@@ -11,7 +11,9 @@ from km_protocol.envelope import Direction
 
 from km_client.agent.correlation import Conversation
 from km_client.agent.handshake import Handshake
+from km_client.capture.journal import DIRECTIONS
 from km_client.capture.spool import START, Mark
+from km_client.capture.status import Status
 
 Marks = dict[str, Mark]
 """Direction → mark."""
@@ -50,6 +52,19 @@ class Position(msgspec.Struct):
     def needed(self) -> Marks:
         """Before these, nothing is needed any more."""
         return {"request": self.request.frame, "response": self.response.frame}
+
+
+def losses_of(position: Position, status: Status | None) -> dict[str, tuple[int, int]]:
+    """Reason → (records, bytes) over both directions: what gaps told, or what the relay counted where that is more."""
+    total: dict[str, tuple[int, int]] = {}
+    for direction in DIRECTIONS:
+        told = dict(position.side(direction).told)
+        for loss in getattr(status, direction).lost if status else ():
+            told[loss.reason] = max(told.get(loss.reason, (0, 0)), (loss.records, loss.bytes))
+        for reason, (records, size) in told.items():
+            before = total.get(reason, (0, 0))
+            total[reason] = (before[0] + records, before[1] + size)
+    return total
 
 
 def encode(position: Position) -> bytes:

@@ -35,8 +35,7 @@ def set_aside(spool: SessionSpool, segment: Path, refused: Path) -> Path:
 
 def _is_readable(path: Path) -> bool:
     try:
-        for _ in read_segment(path):
-            continue
+        next(read_segment(path), None)
     except JournalError:
         return False
     return True

@@ -135,7 +135,7 @@ class Roster:
             member = self._members.get(spool.name) or self._join(spool, choices)
             outbox = self._fleet.to(member.destination).outbox if member.destination else None
             worked = member.tracker.advance(outbox)
-        except UNREADABLE as error:
+        except Exception as error:  # noqa: BLE001 - whatever one session's files hold, the others go on
             self._give_up(spool, error)
             return False
         self._troubles.pop(spool.name, None)
@@ -166,7 +166,9 @@ class Roster:
         if member:
             member.tracker.abandon()
         reason = f"its journal cannot be read: {error}"
-        _log.warning("session %s: %s", spool.name, reason)
+        before = self._troubles.get(spool.name)
+        if before is None or before.reason != reason:
+            _log.warning("session %s: %s", spool.name, reason, exc_info=not isinstance(error, UNREADABLE))
         self._troubles[spool.name] = _Trouble(reason, time.monotonic() + RETRY_SECONDS)
         try:
             for segment in quarantine.unreadable_segments(spool):
@@ -208,7 +210,7 @@ def _state(member: _Member, is_live: bool) -> SessionState:
         is_local_only=tracker.session.local_only,
         events=tracker.position.sequence,
         waiting_events=tracker.waiting_events,
-        waiting_bytes=tracker.waiting_bytes(),
+        waiting_bytes=tracker.watch.bytes_on_disk(),
         lost=tracker.losses(),
         problem=problem,
     )

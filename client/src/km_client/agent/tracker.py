@@ -9,7 +9,6 @@ of no more use: `abandon` it and make another, which goes on from the checkpoint
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from pathlib import Path
@@ -20,18 +19,17 @@ from km_protocol.envelope import Event, Party
 from km_client.agent import reading
 from km_client.agent.checkpoint import Batch, Checkpoint, CheckpointFile
 from km_client.agent.derivation import ALWAYS, Derivation, Identity
-from km_client.agent.events import MAX_TEXT
+from km_client.agent.events import MAX_SESSION_ID, MAX_TEXT
 from km_client.agent.handshake import Handshake
 from km_client.agent.local_log import LocalLog
 from km_client.agent.outbox import Outbox
 from km_client.agent.parcel import Outgoing, Parcel
-from km_client.agent.position import Marks, Position, decode, encode
+from km_client.agent.position import Marks, Position, decode, encode, losses_of
 from km_client.agent.redaction import Redactor
+from km_client.agent.watch import Watch
 from km_client.capture.journal import DIRECTIONS, JournalError
 from km_client.capture.spool import Session, SessionSpool
 from km_client.capture.status import Status
-
-RESTLESS_SECONDS = 0.2  # how long after the last byte records may still settle (`spool.SETTLE_NS`), with room
 
 
 class Tracker:
@@ -42,19 +40,18 @@ class Tracker:
     ) -> None:
         self.spool = spool
         self.session = session
+        self.watch = Watch(spool.path)
         self.is_removed = False
         self.losses_at_end: list[tuple[int, int]] = []
         self.is_saved = True
         self._redactor = redactor
         self._log = log
         self._file = checkpoint
-        self._identity = Identity(spool.name, session.session_id)
+        self._identity = Identity(spool.name, session.session_id[:MAX_SESSION_ID])
         self._behind: Derivation | None = None
         self._parcels: deque[Parcel] = deque()
         self._seams: list[Marks] = []
         self._more = True
-        self._seen: frozenset[tuple[str, int]] = frozenset()
-        self._seen_at = 0.0
         self._restore(checkpoint.load())
 
     @property
@@ -69,16 +66,7 @@ class Tracker:
 
     def losses(self) -> dict[str, tuple[int, int]]:
         """What was forwarded but not recorded: reason → (records, bytes), told by a gap in the stream or not yet."""
-        status = self._status()
-        total: dict[str, tuple[int, int]] = {}
-        for direction in DIRECTIONS:
-            told = dict(self.position.side(direction).told)
-            for loss in getattr(status, direction).lost if status else ():
-                told[loss.reason] = max(told.get(loss.reason, (0, 0)), (loss.records, loss.bytes))
-            for reason, (records, size) in told.items():
-                before = total.get(reason, (0, 0))
-                total[reason] = (before[0] + records, before[1] + size)
-        return total
+        return losses_of(self.position, self._status())
 
     @property
     def is_complete(self) -> bool:
@@ -144,7 +132,7 @@ class Tracker:
     def _go_on(self, outbox: Outbox | None) -> bool:
         """Take the next batch at the head."""
         over = self.spool.is_over()
-        if self.position.finished or not self._has_news(over):
+        if self.position.finished or not (over or self._more or self.watch.has_news()):
             return False
         before, start = encode(self.position), self.position.marks
         events, is_all, is_late = reading.read(self.spool, self.head, until=None, over=over, now_ns=time.monotonic_ns())
@@ -231,22 +219,6 @@ class Tracker:
         self.spool.remove()
         self._file.remove()
         self.is_removed = True
-
-    def _has_news(self, over: bool) -> bool:
-        """Whether reading may find something: a look at the sizes, so that a quiet session costs next to nothing."""
-        now = time.monotonic()
-        seen = self._sizes()
-        if seen != self._seen:
-            self._seen, self._seen_at = seen, now
-        return over or self._more or now - self._seen_at < RESTLESS_SECONDS
-
-    def waiting_bytes(self) -> int:
-        """What the journal takes on disk."""
-        return sum(size for _, size in self._sizes())
-
-    def _sizes(self) -> frozenset[tuple[str, int]]:
-        with os.scandir(self.spool.path) as entries:
-            return frozenset((entry.name, entry.stat().st_size) for entry in entries if entry.name.endswith(".kmj"))
 
     def _status(self) -> Status | None:
         try:

@@ -56,9 +56,11 @@ def _run() -> int:
 
 def _start() -> None:
     try:
-        ensure_agent_running()
+        was_started = ensure_agent_running()
     except OSError as error:
         raise ClientError("agent_start", f"the agent cannot be started: {error}", "run `km-client doctor`") from None
+    if not was_started and process.running_pid() is None:
+        raise ClientError("agent_off", "no agent may be started: KM_AGENT says so", "unset KM_AGENT, and try again")
     if not _wait(lambda: process.running_pid() is not None, START_SECONDS):
         raise ClientError(
             "agent_start", "the agent was started, but did not stay", f"read {paths.agent_dir() / 'agent.log'}"
