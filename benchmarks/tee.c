@@ -2,7 +2,7 @@
  *
  *     tee RECORD CMD …        starts CMD, copies both directions, appends every chunk to the file RECORD
  *     tee --server            the server of the measurement: answers every line with itself, once the line is whole;
- *                             its first line is the monotonic time in ns at which it was started
+ *                             its first line says, as a JSON-RPC notification, the monotonic ns of its start
  *
  * One `poll` loop, one buffer, no signals, no framing, no errors survived: what C costs, not what a product needs.
  */
@@ -38,15 +38,17 @@ static int copy(int from, int to, int record) {
 static int server(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    char *line = malloc(32), *longer;
-    size_t size = 0, room = 32;
-    write_all(1, line, snprintf(line, room, "%lld\n", (long long)now.tv_sec * 1000000000LL + now.tv_nsec));
+    size_t size = 0, room = 4096;
+    char *line = malloc(room);
+    long long started = (long long)now.tv_sec * 1000000000LL + now.tv_nsec;
+    const char *form = "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/started\",\"params\":{\"ns\":%lld}}\n";
+    write_all(1, line, snprintf(line, room, form, started));
     for (;;) {
-        if (size == room && (longer = realloc(line, room *= 2))) line = longer;
+        if (size == room && !(line = realloc(line, room *= 2))) return 1;
         ssize_t more = read(0, line + size, room - size);
         if (more <= 0) return 0;
-        size += more;
-        if (line[size - 1] == '\n') write_all(1, line, size), size = 0;
+        size += (size_t)more;
+        if (line[size - 1] == '\n') write_all(1, line, (ssize_t)size), size = 0;
     }
 }
 
