@@ -75,6 +75,7 @@ def test_a_closed_outbox_gives_nothing_more_and_ends_every_wait() -> None:
 @pytest.mark.usefixtures("patient")
 def test_a_pause_ends_when_woken_but_not_when_something_arrives() -> None:
     box = Outbox()
+    box.wake()  # what happened before the pause does not end it
     paused = threading.Thread(target=box.pause, args=(3600.0,))
     paused.start()
     box.put(parcel(1))

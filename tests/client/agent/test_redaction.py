@@ -128,12 +128,13 @@ def test_redaction_can_be_turned_off() -> None:
     assert Redactor(RedactionRules(enabled=False, patterns={"x": "hunter2"})).redact(line).content is line
 
 
-def test_a_pattern_that_ends_inside_an_escape_leaves_the_escape_whole() -> None:
-    redactor = Redactor(RedactionRules(patterns={"all_n": "n", "hex": "0a", "slash": r"\\"}))
-    line = json.dumps({"t": "one\ntwo \\ three"}).encode() + b""
-    assert json.loads(redactor.redact(line).content)
-    escaped = rb'{"t":"a\u000ab\u00e9c"}'
-    assert json.loads(redactor.redact(escaped).content)
+@pytest.mark.parametrize(
+    "pattern", ["n", "u00", "0a", "00e9?", "e", "t", r"\\", r"\\n", r"\\u", 'two[^"]', '[^"]two', 'b[^"]', "[0-9a-f]+"]
+)
+def test_a_pattern_of_a_persons_own_leaves_escapes_whole(pattern: str) -> None:
+    redactor = Redactor(RedactionRules(patterns={"own": pattern}))
+    for line in (rb'["one\ntwo \\ three\\\\n \\\\\n \t\"two"]', rb'["a\u000ab\u00e9c\u00E9"]'):
+        assert json.loads(redactor.redact(line).content)
 
 
 @pytest.mark.parametrize(

@@ -265,6 +265,38 @@ def test_segments_given_up_while_the_server_was_away_are_told_and_the_rest_arriv
     assert world.messages()[-20:] == last
 
 
+def test_a_seam_within_segments_given_up_holds_up_nothing(world: World) -> None:
+    for number in range(60):
+        world.session.response(answer(number))
+        world.advance(away=True)
+        world.session.request(call(number), at_ns=world.session.now_ns - 500_000)
+        world.advance(away=True)
+    cap.enforce(world.session.path.parent, 2_000)
+    world.session.end()
+    for _ in range(500):
+        if not world.tracker.is_removed:
+            world.advance()
+            world.deliver()
+    assert world.tracker.is_removed
+
+
+def test_what_a_power_cut_took_back_is_not_read_twice(world: World) -> None:
+    for number in range(3):
+        world.session.request(call(number))
+    world.advance()
+    world.deliver()
+    world.advance()
+    world.session.die()
+    segment = world.session.path / "request-00000001.kmj"
+    os.truncate(segment, segment.stat().st_size - 150)
+    world.kill_agent()
+    while not world.tracker.is_removed:
+        world.advance()
+        world.deliver()
+    methods = Counter(msgspec.json.decode(body, type=Event).method for body in world.stored.values())
+    assert methods["tools/call"] == 3
+
+
 def test_on_a_full_disk_the_session_is_shipped_all_the_same(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_space(*_: object) -> None:
         raise OSError(28, "No space left on device")
