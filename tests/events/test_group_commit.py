@@ -16,11 +16,11 @@ TIMEOUT_SECONDS = 20
 class Disk:
     """Writes groups of numbers, slowly when told to: the first group waits until `go`."""
 
-    def __init__(self, fails_on: Callable[[int], BaseException | None] = {}.get) -> None:
+    def __init__(self, fails_on: Callable[[int], BaseException | None] | None = None) -> None:
         self.groups: list[list[int]] = []
         self.writing = threading.Event()
         self.go = threading.Event()
-        self._fails_on = fails_on
+        self._fails_on = fails_on or (lambda _: None)
 
     def write(self, drafts: Sequence[int]) -> list[int]:
         self.writing.set()

@@ -9,6 +9,7 @@ import tracemalloc
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import zstandard
@@ -192,7 +193,7 @@ def test_bytes_that_are_no_text_are_kept_as_base64(sender: Sender) -> None:
         ({"id": ""}, "id"),
     ],
 )
-def test_a_refusal_names_what_is_wrong(sender: Sender, bad: dict[str, object], where: str) -> None:
+def test_a_refusal_names_what_is_wrong(sender: Sender, bad: dict[str, Any], where: str) -> None:
     assert where in answer_of(sender.post([an_event(**bad)]))["rejected"][0]["message"]
 
 
