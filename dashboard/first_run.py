@@ -12,6 +12,7 @@ from django.conf import settings
 from customers import api_keys
 from customers.models import Customer
 
+INSTALL = "pip install ./protocol ./client"  # in a checkout: the name on a public index would be somebody else's
 CONFIG_SNIPPET = """\
 {
   "mcpServers": {
@@ -28,6 +29,6 @@ def steps(customer: Customer, *, at: datetime) -> dict[str, str]:
     key = api_keys.live(customer, at=at).first()
     return {
         "key_prefix": key.prefix if key else "",
-        "install_snippet": f"pip install km-client\nkm-client init --api-url {settings.PUBLIC_URL}",
+        "install_snippet": f"{INSTALL}\nkm-client init --api-url {settings.PUBLIC_URL}",
         "config_snippet": CONFIG_SNIPPET,
     }
