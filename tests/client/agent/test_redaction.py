@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from km_client.agent.redaction import RedactionRules, Redactor
+from km_client.agent.secret_patterns import PATTERNS
 from km_protocol import api_keys
 
 REDACTOR = Redactor(RedactionRules())
@@ -97,6 +98,13 @@ def test_a_secret_known_by_its_name_is_taken_out(said: object, left: object) -> 
 def test_what_is_no_secret_keeps_its_bytes(harmless: object) -> None:
     line = json.dumps(harmless).encode()
     assert REDACTOR.redact(line).content is line
+
+
+def test_every_marker_is_found() -> None:
+    for pattern in PATTERNS:
+        for marker in pattern.markers:
+            found = REDACTOR._markers
+            assert found is not None and found.fullmatch(marker)
 
 
 def test_secrets_are_counted_by_kind() -> None:
