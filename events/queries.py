@@ -12,21 +12,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
-from django.db.models.functions import Length, Substr
-from km_protocol.envelope import Party, unix_milliseconds, uuid7
+from km_protocol.envelope import unix_milliseconds, uuid7
 
 from core.paging import Page, decode, encode, paginate
 from events.models import DailyRollup, Event, HourlyRollup, InboxEntry, Session
-from events.models import Party as PartyModel
-from events.rows import PREVIEW_CHARACTERS, EventRow, Exchange, InboxDepth, SessionRow, Totals
+from events.rows import (
+    EventRow,
+    Exchange,
+    InboxDepth,
+    SessionRow,
+    Totals,
+    event_row,
+    previewed,
+    session_row,
+    whole_event_row,
+)
 
 ANSWERS = ("response", "error")  # the types that answer a request
 MAX_SCANNED = 20_000  # rows one filtered page looks at before it stops and offers to go on; about 50 ms
-_NOBODY = Party()
 _SUMMED = ("events", "requests", "errors", "bytes")
 
 
@@ -55,20 +61,20 @@ def sessions(customer_id: int, *, before: str | None = None, server: str = "", l
     if before is not None:
         moment, session_id = decode(before, tuple[datetime, str])
         found = found.filter(Q(started_at__lt=moment) | Q(started_at=moment, session_id__lt=session_id))
-    rows = [_session_row(row) for row in found[: limit + 1]]
+    rows = [session_row(row) for row in found[: limit + 1]]
     return paginate(rows, limit, lambda row: (row.started_at, row.session_id))
 
 
 def session(customer_id: int, session_id: str) -> SessionRow | None:
     """One session of this customer, if there is such."""
     row = Session.objects.filter(customer_id=customer_id, session_id=session_id).first()
-    return None if row is None else _session_row(row)
+    return None if row is None else session_row(row)
 
 
 def session_events(customer_id: int, session_id: str, *, after: str | None = None, limit: int) -> Page[EventRow]:
     """A session's events in the order they happened. Raises `InvalidCursor`."""
     found = _in_session(customer_id, session_id, after)
-    rows = [_event_row(row) for row in _previewed(found)[: limit + 1]]
+    rows = [event_row(row) for row in previewed(found)[: limit + 1]]
     return paginate(rows, limit, _place)
 
 
@@ -86,8 +92,8 @@ def session_exchanges(customer_id: int, session_id: str, *, after: str | None = 
         sequence__lt=OuterRef("sequence"),
     ).exclude(direction=OuterRef("direction"))
     is_answer = ~Q(correlation_id="") & Q(type__in=ANSWERS) & Exists(request)
-    openings = _previewed(_in_session(customer_id, session_id, after).exclude(is_answer))
-    rows = [_event_row(row) for row in openings[: limit + 1]]
+    openings = previewed(_in_session(customer_id, session_id, after).exclude(is_answer))
+    rows = [event_row(row) for row in openings[: limit + 1]]
     page = paginate(rows, limit, _place)
     answers = _answers(customer_id, session_id, page.rows)
     return Page([Exchange(row, tuple(answers.get(row.id, ()))) for row in page.rows], page.next)
@@ -95,8 +101,8 @@ def session_exchanges(customer_id: int, session_id: str, *, after: str | None = 
 
 def exchanges(customer_id: int, session_id: str, ids: Iterable[UUID]) -> list[Exchange]:
     """The exchanges of a session that the events `ids` begin, in order; ids of other sessions' events are left out."""
-    found = _previewed(_in_session(customer_id, session_id, None).filter(id__in=set(ids)))
-    rows = [_event_row(row) for row in found]
+    found = previewed(_in_session(customer_id, session_id, None).filter(id__in=set(ids)))
+    rows = [event_row(row) for row in found]
     answers = _answers(customer_id, session_id, rows)
     return [Exchange(row, tuple(answers.get(row.id, ()))) for row in rows]
 
@@ -127,7 +133,7 @@ def recent_events(
     if only != EventFilter(since=only.since, until=only.until):
         floor = found.values_list("id", flat=True)[MAX_SCANNED : MAX_SCANNED + 1].first()
         found = _narrowed(found if floor is None else found.filter(id__gt=floor), only)
-    page = paginate([_event_row(row) for row in _previewed(found)[: limit + 1]], limit, lambda row: row.id)
+    page = paginate([event_row(row) for row in previewed(found)[: limit + 1]], limit, lambda row: row.id)
     if page.next is None and floor is not None:
         return Page(page.rows, encode(UUID(int=floor.int + 1)))
     return page
@@ -136,7 +142,7 @@ def recent_events(
 def event(customer_id: int, event_id: UUID) -> EventRow | None:
     """One event with its whole message, if this customer has it."""
     row = Event.objects.filter(customer_id=customer_id, id=event_id).select_related("server", "client").first()
-    return None if row is None else _row(row, row.message, is_whole=True)
+    return None if row is None else whole_event_row(row)
 
 
 def totals(customer_id: int, *, since: datetime) -> Totals:
@@ -185,7 +191,7 @@ def _answers(customer_id: int, session_id: str, openings: Iterable[EventRow]) ->
     )
     found: dict[UUID, list[EventRow]] = {}
     latest: dict[tuple[str, str], UUID] = {}
-    for row in map(_event_row, _previewed(same).order_by("sequence", "id")):
+    for row in map(event_row, previewed(same).order_by("sequence", "id")):
         if row.type == "request":
             latest[row.correlation_id, row.direction] = row.id
         elif row.type in ANSWERS and (request := latest.get((row.correlation_id, _opposite(row.direction)))):
@@ -210,57 +216,3 @@ def _narrowed(found: QuerySet[Event], only: EventFilter) -> QuerySet[Event]:
     wanted = {name: getattr(only, name) for name in ("session_id", "type", "direction", "method", "tool")}
     found = found.filter(**{name: value for name, value in wanted.items() if value})
     return found.filter(is_error=True) if only.errors_only else found
-
-
-def _previewed(found: QuerySet[Event]) -> QuerySet[Event]:
-    return (
-        found.select_related("server", "client")
-        .defer("message")
-        .annotate(preview=Substr("message", 1, PREVIEW_CHARACTERS), characters=Length("message"))
-    )
-
-
-def _event_row(row: Any) -> EventRow:
-    return _row(row, row.preview, is_whole=row.characters <= PREVIEW_CHARACTERS)
-
-
-def _row(row: Event, message: str, *, is_whole: bool) -> EventRow:
-    return EventRow(
-        id=row.id,
-        timestamp=row.timestamp,
-        type=row.type,
-        direction=row.direction,
-        method=row.method,
-        tool=row.tool,
-        session_id=row.session_id,
-        sequence=row.sequence,
-        correlation_id=row.correlation_id,
-        duration_ms=row.duration_ms,
-        is_error=row.is_error,
-        size=row.size,
-        server=_party(row.server),
-        client=_party(row.client),
-        message=message,
-        is_base64=row.is_base64,
-        truncated=row.truncated,
-        is_whole=is_whole,
-    )
-
-
-def _party(row: PartyModel | None) -> Party:
-    return _NOBODY if row is None else Party(row.name, row.version, row.title)
-
-
-def _session_row(row: Session) -> SessionRow:
-    return SessionRow(
-        session_id=row.session_id,
-        server=Party(row.server_name, row.server_version, row.server_title),
-        client=Party(row.client_name, row.client_version, row.client_title),
-        protocol_version=row.protocol_version,
-        started_at=row.started_at,
-        last_at=row.last_at,
-        events=row.events,
-        requests=row.requests,
-        errors=row.errors,
-        bytes=row.bytes,
-    )

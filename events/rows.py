@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
+from django.db.models.functions import Length, Substr
 from km_protocol.envelope import Party
 
+from events import models
+
 PREVIEW_CHARACTERS = 16 * 1024  # 500 of them, the largest page, are 8 MB
+_NOBODY = Party()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +102,65 @@ class InboxDepth:
     requests: int
     events: int
     oldest_at: datetime | None
+
+
+def previewed(found: QuerySet[models.Event]) -> QuerySet[models.Event]:
+    """`found` with the beginning of each message, and nothing more of it read."""
+    return (
+        found.select_related("server", "client")
+        .defer("message")
+        .annotate(preview=Substr("message", 1, PREVIEW_CHARACTERS), characters=Length("message"))
+    )
+
+
+def event_row(row: Any) -> EventRow:
+    """A row of a `previewed` query."""
+    return _row(row, row.preview, is_whole=row.characters <= PREVIEW_CHARACTERS)
+
+
+def whole_event_row(row: models.Event) -> EventRow:
+    """An event with all of its message."""
+    return _row(row, row.message, is_whole=True)
+
+
+def _row(row: models.Event, message: str, *, is_whole: bool) -> EventRow:
+    return EventRow(
+        id=row.id,
+        timestamp=row.timestamp,
+        type=row.type,
+        direction=row.direction,
+        method=row.method,
+        tool=row.tool,
+        session_id=row.session_id,
+        sequence=row.sequence,
+        correlation_id=row.correlation_id,
+        duration_ms=row.duration_ms,
+        is_error=row.is_error,
+        size=row.size,
+        server=_party(row.server),
+        client=_party(row.client),
+        message=message,
+        is_base64=row.is_base64,
+        truncated=row.truncated,
+        is_whole=is_whole,
+    )
+
+
+def _party(row: models.Party | None) -> Party:
+    return _NOBODY if row is None else Party(row.name, row.version, row.title)
+
+
+def session_row(row: models.Session) -> SessionRow:
+    """A session as rooms above see it."""
+    return SessionRow(
+        session_id=row.session_id,
+        server=Party(row.server_name, row.server_version, row.server_title),
+        client=Party(row.client_name, row.client_version, row.client_title),
+        protocol_version=row.protocol_version,
+        started_at=row.started_at,
+        last_at=row.last_at,
+        events=row.events,
+        requests=row.requests,
+        errors=row.errors,
+        bytes=row.bytes,
+    )
