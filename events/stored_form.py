@@ -75,7 +75,7 @@ def _row(customer_id: int, event: Event) -> NewEvent:
         session_id=event.session_id or "",
         sequence=event.sequence if event.sequence is not None else (moment - _EPOCH) // timedelta(microseconds=1),
         duration_ms=event.duration_ms,
-        is_error=event.is_error or event.type == "error",
+        is_error=event.type == "error" if event.is_error is None else event.is_error,
         size=event.size if event.size is not None else _size(message, is_base64=is_base64),
         server=_party(event.server_info),
         client=_party(event.client_info),

@@ -271,3 +271,17 @@ def test_a_fault_of_the_counting_stores_nothing(sender: Sender, monkeypatch: pyt
 
 def test_nothing_due_is_nothing_done(db: None) -> None:
     assert drain_module.drain(now=now()) == Drained()
+
+
+@pytest.mark.parametrize(
+    ("said", "counts"),
+    [({}, True), ({"is_error": True}, True), ({"is_error": False}, False)],
+    ids=["not said, as the guide's clients", "said", "a declined probe"],
+)
+def test_an_answer_of_type_error_is_a_fault_unless_its_recorder_says_otherwise(
+    sender: Sender, said: dict[str, bool], counts: bool
+) -> None:
+    fields: dict[str, Any] = {"type": "error", "direction": "response"}
+    answer_of(sender.post([an_event(NOON, **(fields | said))]))
+    drain_everything()
+    assert Event.objects.get().is_error is counts

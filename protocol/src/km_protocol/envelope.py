@@ -66,7 +66,7 @@ class Event(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
     duration_ms: Annotated[float, msgspec.Meta(ge=0)] | None = None
     method: ShortText | None = None
     tool: ShortText | None = None
-    is_error: bool = False
+    is_error: bool | None = None  # absent: an error is what `type` says is one
     size: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
     message_encoding: MessageEncoding = "json"
     truncated: bool = False

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
-from km_protocol.envelope import MAX_MESSAGE_BYTES, Direction, Event, MessageEncoding, Party, uuid7
+from km_protocol.envelope import MAX_MESSAGE_BYTES, Direction, Event, EventType, MessageEncoding, Party, uuid7
 
 from km_client.agent.correlation import Relation
 from km_client.agent.understanding import Message, is_strict_json
@@ -69,7 +69,7 @@ def message_event(
         duration_ms=relation.duration_ms,
         method=relation.method and relation.method[:MAX_TEXT],
         tool=relation.tool and relation.tool[:MAX_TEXT],
-        is_error=relation.is_error,
+        is_error=_said(relation.is_error, message.kind),
         size=size,
         message_encoding=encoding,
         truncated=truncated or is_cut,
@@ -128,6 +128,11 @@ def as_it_travels(message: Message, redacted: bytes) -> Message:
     broken = message.encoding == "json" and not is_strict_json(redacted)
     encoding: MessageEncoding = "text" if broken else message.encoding
     return msgspec.structs.replace(message, content=redacted, encoding=encoding)
+
+
+def _said(is_error: bool, kind: EventType) -> bool | None:
+    """Whether it is an error, where that is to be said: a declined probe is of type `error` and yet no fault."""
+    return is_error or (False if kind == "error" else None)
 
 
 def _as_json_text(content: bytes) -> bytes:
