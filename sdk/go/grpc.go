@@ -85,7 +85,13 @@ func (s *GRPCServer) UpdateConfig(ctx context.Context, r *pluginv1.UpdateConfigR
 	if !ok {
 		return nil, status.Error(codes.Unimplemented, "this plugin must be restarted to take a new configuration")
 	}
-	err := s.configure(r.GetConfig(), func(config PluginConfig) error { return updater.UpdateConfig(ctx, config) })
+	use := func(config PluginConfig) error { return updater.UpdateConfig(ctx, config) }
+	err := s.configure(r.GetConfig(), use)
+	if errors.Is(err, errNotAdmitted) { // what it was granted before does not hold any more
+		bare := configFromProto(r.GetConfig())
+		bare.Features, bare.JWT = nil, ""
+		err = errors.Join(err, s.withLock(func() error { return use(bare) }))
+	}
 	return &pluginv1.UpdateConfigResponse{Success: err == nil, Error: text(err)}, nil
 }
 
@@ -136,16 +142,22 @@ func (s *GRPCServer) Shutdown(ctx context.Context, _ *pluginv1.ShutdownRequest) 
 	return &pluginv1.ShutdownResponse{Success: err == nil, Error: text(err)}, nil
 }
 
+var errNotAdmitted = errors.New("the configuration is refused")
+
 var errNotInitialized = status.Error(codes.FailedPrecondition, "Initialize has not succeeded yet")
 
 func (s *GRPCServer) configure(message *pluginv1.PluginConfig, use func(PluginConfig) error) error {
-	s.calls.Lock()
-	defer s.calls.Unlock()
 	config, err := admit(configFromProto(message), s.own, s.now())
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errNotAdmitted, err)
 	}
-	return guarded(func() error { return use(config) })
+	return s.withLock(func() error { return use(config) })
+}
+
+func (s *GRPCServer) withLock(call func() error) error {
+	s.calls.Lock()
+	defer s.calls.Unlock()
+	return guarded(call)
 }
 
 func (s *GRPCServer) handle(ctx context.Context, event *pluginv1.StreamEvent) error {

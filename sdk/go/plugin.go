@@ -53,6 +53,8 @@ type BatchHandler interface {
 // ConfigUpdater may also be implemented: the token was renewed, or features or tier changed while the plugin runs.
 // A plugin without it is restarted instead.
 type ConfigUpdater interface {
+	// UpdateConfig takes the new configuration. When what arrived cannot be trusted (an expired token, a required
+	// feature that is gone), it has no features and no token.
 	UpdateConfig(ctx context.Context, config PluginConfig) error
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	kilometers "github.com/kilometers-ai/kilometers-plugin-sdk-go"
 	"github.com/kilometers-ai/kilometers-plugin-sdk-go/kmtest"
@@ -156,6 +157,11 @@ func TestAChangedTierReachesAPluginThatCanTakeIt(t *testing.T) {
 	}
 	if impl.config.Tier != "Pro" || !impl.config.HasFeature("api_logging") {
 		t.Errorf("config is %+v", impl.config)
+	}
+	expired := issuer.Config(t, "p", "Pro", "console_logging", "api_logging")
+	expired.JWT = issuer.Sign(t, issuer.Claims("p", kmtest.Customer, "Pro", expired.Features, time.Now().Add(-time.Hour)))
+	if err := client.UpdateConfig(t.Context(), expired); err == nil || len(impl.config.Features) != 0 || impl.config.JWT != "" {
+		t.Errorf("an expired token left %v: %v", impl.config.Features, err)
 	}
 	fixed := kmtest.Serve(t, &recorder{}, nil)
 	if err := fixed.UpdateConfig(t.Context(), issuer.Config(t, "p", "Pro")); status.Code(err) != codes.Unimplemented {

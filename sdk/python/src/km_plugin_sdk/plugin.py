@@ -36,7 +36,11 @@ class Plugin(ABC):
         return failures
 
     def update_config(self, config: PluginConfig) -> None:  # noqa: B027 - `self.config` is enough for most
-        """The token was renewed, or features or tier changed. Called between events; the stream goes on."""
+        """The token was renewed, or features or tier changed. Called between events; the stream goes on.
+
+        When what arrived cannot be trusted (an expired token, a required feature that is gone), `config` is the one
+        before, without any feature and without a token.
+        """
 
     def shutdown(self) -> None:  # noqa: B027 - a plugin may hold nothing
         """Write out what is held back. There are about two seconds before the process is ended."""

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import platform
 import time
+from dataclasses import replace
 from typing import Any
 
 from google.protobuf import empty_pb2
@@ -102,7 +103,13 @@ class PluginService(KilometersPluginBase):
         return ""
 
     def _configure(self, message: plugin_pb2.PluginConfig, *, first: bool) -> None:
-        config = admit(message, self.manifest, at=time.time())
+        try:
+            config = admit(message, self.manifest, at=time.time())
+        except Exception:
+            if not first:  # what it was granted before does not hold any more
+                self.plugin.config = replace(self.plugin.config, features=frozenset(), jwt="", claims=None)
+                self.plugin.update_config(self.plugin.config)
+            raise
         level = "debug" if config.debug else config.log_level.lower()
         logging.getLogger().setLevel(_LEVELS.get(level, logging.INFO))
         self.plugin.config = config
