@@ -31,6 +31,7 @@ from km_plugin_sdk.wire.go_plugin_grpc import GRPCControllerBase, GRPCStdioBase
 from km_plugin_sdk.wire.plugin_grpc import KilometersPluginBase
 
 _LOG = logging.getLogger(__name__)
+SHUTDOWN_SECONDS = 1.0  # of the two the host gives: the rest is for leaving
 LISTED_FAILURES = 16  # of a batch: enough to see a pattern, little enough for a log line
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 
@@ -92,7 +93,10 @@ class PluginService(KilometersPluginBase):
         if self.is_shut_down or not self.is_initialized:
             return ""
         self.is_shut_down = True
-        return await self._outcome(self.plugin.shutdown)
+        try:
+            return await asyncio.wait_for(self._outcome(self.plugin.shutdown), SHUTDOWN_SECONDS)
+        except TimeoutError:
+            return f"the plugin was still busy after {SHUTDOWN_SECONDS:g} s"
 
     async def _outcome(self, function: Any) -> str:
         try:

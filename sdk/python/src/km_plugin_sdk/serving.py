@@ -31,7 +31,6 @@ COOKIE_KEY = "KILOMETERS_PLUGIN"
 COOKIE_VALUE = "kilometers-cli-plugin"
 CORE_PROTOCOL = 1  # go-plugin's own
 PROTOCOL = 1  # ours
-SHUTDOWN_SECONDS = 1.0  # of the host's two: the rest is for leaving
 ORPHAN_CHECK_SECONDS = 2.0
 LAST_OUTPUT_SECONDS = 0.1
 MAX_SOCKET_PATH = 103  # bytes, on macOS; Linux takes 107
@@ -85,8 +84,7 @@ async def _serve(plugin: Plugin, output: Output, manifest: Path) -> None:
         address = await _listen(server, output)
         try:
             await controller.asked.wait()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(service.shut_down(), SHUTDOWN_SECONDS)
+            await service.shut_down()
             await _last_output(output)
         finally:
             orphan_watch.cancel()
