@@ -144,9 +144,11 @@ class Reader:
         return value if isinstance(value, bool) else default
 
     def object(self, key: str, *, required: bool = False, hint: str = "") -> Reader:
-        """The object under `key`; an empty one when it is missing."""
+        """The object under `key`; when there is none, an empty one whose own missing keys nobody reports again."""
         value = self.take(key, dict, required=required, hint=hint)
-        return Reader({} if value is MISSING else value, child(self.path, key), self.problems)
+        if value is MISSING:
+            return Reader({}, child(self.path, key), [])
+        return Reader(value, child(self.path, key), self.problems)
 
     def words(self, key: str, *, most: int) -> Iterator[tuple[str, str]]:
         """(path, string) of each item of the array under `key`; items of another type are reported and left out."""

@@ -52,6 +52,8 @@ def create(name: str, language: Language, *, into: Path) -> Path:
                 _rename(path, name)
         if language == "go":
             _add_go_sdk(made)
+            if (made / name).exists():  # where the binary is going to be
+                raise ProjectError(f"`{name}` is also the name of a directory in a Go plugin", "choose another name")
         made.rename(target)
     return target
 
