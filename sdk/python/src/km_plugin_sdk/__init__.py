@@ -15,7 +15,8 @@ stderr, ends up in its log. Before `initialize` is called the token was checked,
 their defaults, and `config.features` holds only what the token grants.
 """
 
-from km_plugin_sdk.api_client import ApiClient, Sent
+from typing import TYPE_CHECKING, Any
+
 from km_plugin_sdk.batching import Batcher
 from km_plugin_sdk.config import PluginConfig
 from km_plugin_sdk.errors import ApiError, FeatureNotAvailableError, PluginError, TokenError
@@ -24,6 +25,9 @@ from km_plugin_sdk.plugin import Plugin
 from km_plugin_sdk.serving import serve
 from km_plugin_sdk.tokens import Claims, validate_token
 from km_plugin_sdk.version import __version__
+
+if TYPE_CHECKING:
+    from km_plugin_sdk.api_client import ApiClient, Sent
 
 __all__ = [
     "ApiClient",
@@ -42,3 +46,12 @@ __all__ = [
     "serve",
     "validate_token",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`ApiClient` and `Sent` on first use: their HTTP library takes a fifth of a plugin's start, and few need it."""
+    if name not in {"ApiClient", "Sent"}:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from km_plugin_sdk import api_client  # noqa: PLC0415
+
+    return getattr(api_client, name)
