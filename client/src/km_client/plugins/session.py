@@ -18,6 +18,7 @@ from km_plugin_sdk.wire import plugin_pb2
 from km_client.plugins import handshake
 from km_client.plugins.confinement import Confinement, Surroundings
 from km_client.plugins.connection import DISCONNECTED, Connection
+from km_client.plugins.deadline import within
 from km_client.plugins.errors import CrashError, RefusedError
 from km_client.plugins.output import PluginOutput
 from km_client.plugins.process import PluginProcess
@@ -58,8 +59,7 @@ class Session:
         self.confinement.promise()
         deadlines = self.deadlines
         try:
-            async with asyncio.timeout(deadlines.start):
-                await self._become_ready()
+            await within(deadlines.start, self._become_ready())
         except TimeoutError:
             hint = "print the handshake line first, then do what takes long"
             raise CrashError("start_timeout", f"the plugin was not ready in {deadlines.start:g} s", hint) from None
@@ -152,21 +152,20 @@ class Session:
     async def _ask_to_end(self, process: PluginProcess, connection: Connection) -> None:
         seconds = self.deadlines.stop
         try:
-            async with asyncio.timeout(seconds):
-                await self._shutdown(connection, seconds)
-                await connection.end(seconds)
-                await asyncio.shield(process.exited)
+            await within(seconds, self._take_leave(process, connection, seconds))
         except TimeoutError:
             self._around.log.note(f"the plugin did not end within {seconds:g} s and was killed")
 
-    async def _shutdown(self, connection: Connection, seconds: float) -> None:
+    async def _take_leave(self, process: PluginProcess, connection: Connection, seconds: float) -> None:
         try:
             answer = await connection.plugin.Shutdown(plugin_pb2.ShutdownRequest(), timeout=seconds)
+            failure = "" if answer.success else answer.error
         except (GRPCError, *DISCONNECTED) as error:
-            self._around.log.note(f"Shutdown failed: {error}")
-            return
-        if not answer.success:
-            self._around.log.note(f"Shutdown failed: {answer.error}")
+            failure = str(error)
+        if failure:
+            self._around.log.note(f"Shutdown failed: {failure}")
+        await connection.end(seconds)
+        await asyncio.shield(process.exited)
 
 
 def _new_identity() -> Identity:
