@@ -47,6 +47,8 @@ def serve(plugin: Plugin, *, manifest: Path | None = None) -> NoReturn:
     require_host(directory)
     output = Output.aside()
     logging.basicConfig(stream=sys.stderr, format="[%(levelname)s] %(name)s: %(message)s")
+    for library in ("grpclib", "hpack"):  # their own affairs: with `debug`, thousands of lines
+        logging.getLogger(library).setLevel(logging.WARNING)
     try:
         asyncio.run(_serve(plugin, output, manifest or directory / "manifest.json"))
     except ServeError as error:
