@@ -1,7 +1,7 @@
 """Real plugins for the host's tests: a Python one and a Go one, compiled on the spot, that try what they are told.
 
-    async with running(spec, settings) as plugin:
-        assert (await plugin.tries("tcp", host="127.0.0.1", port=port)) == "PermissionError: …"
+async with running(spec, settings) as plugin:
+    assert (await plugin.tries("tcp", host="127.0.0.1", port=port)) == "PermissionError: …"
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ from km_protocol.kmpkg.manifest import Permissions
 from tests.client.plugins.conftest import BUILT_ELSEWHERE, PERMISSIONS, ROOT, MakePlugin, RunningPlugin, running
 
 pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or probe().landlock_abi == 0, reason="the sandbox is Landlock and seccomp, which are Linux's"
+    sys.platform != "linux" or probe().landlock_abi == 0,
+    reason="the sandbox is Landlock and seccomp, which are Linux's",
 )
 SETS = [Permissions(*flags) for flags in product((False, True), repeat=3)]
 NOBODY = 65534
@@ -237,7 +238,9 @@ def test_a_file_in_the_state_directory_is_bounded(make_plugin: MakePlugin, setti
     asyncio.run(run())
 
 
-def test_hammering_refused_calls_fills_no_list_and_hangs_nobody(make_plugin: MakePlugin, settings: HostSettings) -> None:
+def test_hammering_refused_calls_fills_no_list_and_hangs_nobody(
+    make_plugin: MakePlugin, settings: HostSettings
+) -> None:
     async def run() -> None:
         async with running(make_plugin("python"), settings) as plugin:
             assert await plugin.tries("hammer", count=3000) == ""
@@ -260,7 +263,18 @@ def test_the_matrix_holds_for_an_ordinary_user(go_probe: Path, tmp_path_factory:
     base = Path(f"/tmp/km-nobody-{os.getpid()}")
     try:
         done = subprocess.run(
-            [*as_user(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={base}", __file__, "-k", "declares"],
+            [
+                *as_user(python),
+                "-m",
+                "pytest",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                f"--basetemp={base}",
+                __file__,
+                "-k",
+                "declares",
+            ],
             cwd=ROOT,
             env=as_nobody(binary, base),
             capture_output=True,

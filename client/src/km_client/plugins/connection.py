@@ -13,9 +13,11 @@ import ssl
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from google.protobuf import empty_pb2
-from grpclib.client import Channel
+from google.protobuf.message import Message
+from grpclib.client import Channel, UnaryUnaryMethod
 from grpclib.config import Configuration
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 from grpclib.health.v1.health_grpc import HealthStub
@@ -25,8 +27,11 @@ from km_plugin_sdk.wire import go_plugin_pb2
 from km_plugin_sdk.wire.go_plugin_grpc import GRPCControllerStub, GRPCStdioStub
 from km_plugin_sdk.wire.plugin_grpc import KilometersPluginStub
 
+from km_client.plugins.deadline import MARGIN_SECONDS, within
 from km_client.plugins.errors import RefusedError
 
+S = TypeVar("S", bound=Message)
+R = TypeVar("R", bound=Message)
 SERVER_NAME = "localhost"  # what go-plugin's certificates are made out to
 HEALTH_SERVICE = "plugin"  # the name go-plugin registers
 _CHANNELS = {go_plugin_pb2.StdioData.STDOUT: "stdout", go_plugin_pb2.StdioData.STDERR: "stderr"}
@@ -89,18 +94,22 @@ class Connection:
         except (GRPCError, *DISCONNECTED):
             return
 
-    async def is_healthy(self, timeout: float) -> bool:
+    async def call(self, method: UnaryUnaryMethod[S, R], request: S, seconds: float) -> R:
+        """The answer. Raises `TimeoutError`, `GRPCError`, or one of `DISCONNECTED`."""
+        return await within(seconds, method(request, timeout=seconds + MARGIN_SECONDS))
+
+    async def is_healthy(self, seconds: float) -> bool:
         try:
-            answer = await self._health.Check(HealthCheckRequest(service=HEALTH_SERVICE), timeout=timeout)
-        except (GRPCError, TimeoutError, *DISCONNECTED):
+            answer = await self.call(self._health.Check, HealthCheckRequest(service=HEALTH_SERVICE), seconds)
+        except (GRPCError, *DISCONNECTED):  # a TimeoutError is an OSError
             return False
         return bool(answer.status == HealthCheckResponse.SERVING)
 
-    async def end(self, timeout: float) -> None:
+    async def end(self, seconds: float) -> None:
         """go-plugin's last word. The plugin cuts the connection instead of answering, so any end of it is success."""
         try:
-            await self._controller.Shutdown(go_plugin_pb2.Empty(), timeout=timeout)
-        except (GRPCError, TimeoutError, *DISCONNECTED):
+            await self.call(self._controller.Shutdown, go_plugin_pb2.Empty(), seconds)
+        except (GRPCError, *DISCONNECTED):
             return
 
     def close(self) -> None:

@@ -22,8 +22,6 @@ from km_client.plugins.logs import PluginLog
 from km_client.plugins.session import Session
 from km_client.plugins.settings import HUNG_AFTER_DEADLINES
 
-# Go resets the stream when the deadline passes there, which can be a moment before it passes here.
-_NEARLY = 0.95
 Batch = list[plugin_pb2.StreamEvent]
 
 
@@ -72,7 +70,6 @@ class Feeder:
         return self._takes_batches
 
     async def _call(self, batch: Batch) -> None:
-        began = asyncio.get_running_loop().time()
         try:
             await (self._send_batch(batch) if self._takes_batches else self._send_one(batch[0]))
             self._late_in_a_row = 0
@@ -81,14 +78,8 @@ class Feeder:
         except GRPCError as error:
             if error.status is Status.UNIMPLEMENTED and self._takes_batches:
                 raise NotImplementedError from None
-            if error.status is Status.DEADLINE_EXCEEDED:  # the plugin's clock was a little faster than ours
-                await self._late(batch)
-            else:
-                await self._refused(batch, error)
+            await self._refused(batch, error)
         except DISCONNECTED:
-            if asyncio.get_running_loop().time() - began >= self._timeout * _NEARLY:
-                await self._late(batch)
-                return
             self._queue.drop(len(batch), "crash")
             raise await self._session.lost("the plugin closed its connection") from None
         except asyncio.CancelledError:
@@ -97,12 +88,14 @@ class Feeder:
 
     async def _send_batch(self, batch: Batch) -> None:
         request = plugin_pb2.HandleStreamEventsRequest(events=batch)
-        answer = await self._session.connection.plugin.HandleStreamEvents(request, timeout=self._timeout)
+        connection = self._session.connection
+        answer = await connection.call(connection.plugin.HandleStreamEvents, request, self._timeout)
         self._count(len(batch), min(answer.failed, len(batch)), answer.error)
 
     async def _send_one(self, event: plugin_pb2.StreamEvent) -> None:
         request = plugin_pb2.HandleStreamEventRequest(event=event)
-        answer = await self._session.connection.plugin.HandleStreamEvent(request, timeout=self._timeout)
+        connection = self._session.connection
+        answer = await connection.call(connection.plugin.HandleStreamEvent, request, self._timeout)
         self._count(1, 0 if answer.success else 1, answer.error)
 
     def _count(self, events: int, failed: int, error: str) -> None:

@@ -135,12 +135,13 @@ class PluginHost:
             return
         request = plugin_pb2.UpdateConfigRequest(config=session.complete(self._configure(self._around.spec.name)))
         try:
-            answer = await session.connection.plugin.UpdateConfig(request, timeout=session.deadlines.initialize)
+            connection = session.connection
+            answer = await connection.call(connection.plugin.UpdateConfig, request, session.deadlines.initialize)
         except GRPCError as error:
             if error.status is not Status.UNIMPLEMENTED:
                 self._around.log.note(f"UpdateConfig failed: {error.message}")
             self._restart.set()
-        except (TimeoutError, *DISCONNECTED) as error:
+        except DISCONNECTED as error:  # or too late: a TimeoutError is an OSError
             self._around.log.note(f"UpdateConfig failed: {error}")
         else:
             if not answer.success:

@@ -106,7 +106,7 @@ class Session:
     async def _initialize(self, config: plugin_pb2.PluginConfig, seconds: float) -> None:
         request = plugin_pb2.InitializeRequest(config=self.complete(config))
         try:
-            answer = await self.connection.plugin.Initialize(request, timeout=seconds)
+            answer = await self.connection.call(self.connection.plugin.Initialize, request, seconds)
         except GRPCError as error:
             raise RefusedError("initialize_failed", f"the plugin refused its configuration: {error.message}") from None
         except TimeoutError:
@@ -158,7 +158,7 @@ class Session:
 
     async def _take_leave(self, process: PluginProcess, connection: Connection, seconds: float) -> None:
         try:
-            answer = await connection.plugin.Shutdown(plugin_pb2.ShutdownRequest(), timeout=seconds)
+            answer = await connection.call(connection.plugin.Shutdown, plugin_pb2.ShutdownRequest(), seconds)
             failure = "" if answer.success else answer.error
         except (GRPCError, *DISCONNECTED) as error:
             failure = str(error)

@@ -1,6 +1,6 @@
 """A plugin that tries what each event tells it to, and fails the event with what the kernel answered.
 
-    {"try": "tcp", "host": "127.0.0.1", "port": 8080}    → success, or "PermissionError: …"
+{"try": "tcp", "host": "127.0.0.1", "port": 8080}    → success, or "PermissionError: …"
 """
 
 import ctypes
@@ -149,7 +149,9 @@ class Probe(Plugin):
         os.kill(os.getpid(), signal.SIGSTOP)
 
     def do_environment(self) -> None:
-        raise ValueError(json.dumps({"environment": dict(os.environ), "descriptors": descriptors(), "uid": os.getuid()}))
+        raise ValueError(
+            json.dumps({"environment": dict(os.environ), "descriptors": descriptors(), "uid": os.getuid()})
+        )
 
     def do_nothing(self) -> None:
         return
