@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 from km_client.plugins import discovery
 from km_client.plugins.errors import RefusedError
@@ -60,13 +60,18 @@ def family() -> set[int]:
     return {child.pid for child in psutil.Process().children(recursive=True)}
 
 
-def event(number: int = 0, **order: Any) -> Event:
+def trying(what: str, number: int = 0, **order: Any) -> Event:
+    """An event that tells the probe what to try."""
+    return event(number, {"try": what} | order)
+
+
+def event(number: int = 0, order: dict[str, Any] | None = None) -> Event:
     return Event(
         id=f"event-{number}",
         timestamp=datetime(2026, 1, 1, tzinfo=UTC),
         type="request",
         direction="request",
-        message=msgspec.Raw(json.dumps(order).encode()),
+        message=msgspec.Raw(json.dumps(order or {}).encode()),
     )
 
 
@@ -170,7 +175,7 @@ def test_a_handler_that_throws_fails_its_event_and_no_other(
     supervisor: PluginSupervisor, make_plugin: MakePlugin, kind: str
 ) -> None:
     begin(supervisor, make_plugin(kind))
-    supervisor.offer([event(1), event(2, **{"try": "raise"}), event(3)])
+    supervisor.offer([event(1), trying("raise", 2), event(3)])
     status = until(supervisor, lambda status: status.handled + status.failed == 3)
     assert (status.state, status.handled, status.failed, status.crashes) == ("running", 2, 1, 0)
     assert "as told" in Path(status.log).read_text()
@@ -182,7 +187,7 @@ def test_a_handler_that_hangs_is_ended_and_started_again(
 ) -> None:
     pid = begin(supervisor, make_plugin(kind)).pid
     for _ in range(3):
-        supervisor.offer([event(**{"try": "hang"})])
+        supervisor.offer([trying("hang")])
         dropped = only(supervisor).dropped.get("deadline", 0)
         until(supervisor, lambda status, seen=dropped: status.dropped.get("deadline", 0) > seen)  # type: ignore[misc]
     status = until(supervisor, lambda status: status.state == "running" and status.crashes == 1)
@@ -198,7 +203,7 @@ def test_a_plugin_that_exits_is_started_again_and_its_event_counted(
     supervisor: PluginSupervisor, make_plugin: MakePlugin, kind: str
 ) -> None:
     begin(supervisor, make_plugin(kind))
-    supervisor.offer([event(**{"try": "leave", "code": 3})])
+    supervisor.offer([trying("leave", code=3)])
     status = until(supervisor, lambda status: status.state == "running" and status.crashes == 1)
     assert status.trouble is not None
     assert "exited with code 3" in status.trouble.message
@@ -210,9 +215,9 @@ def test_five_crashes_disable_a_plugin_for_everyone_to_see(
 ) -> None:
     begin(supervisor, make_plugin("go"))
     for crashes in range(1, 5):
-        supervisor.offer([event(**{"try": "leave", "code": 1})])
+        supervisor.offer([trying("leave", code=1)])
         until(supervisor, lambda status, crashes=crashes: (status.state, status.crashes) == ("running", crashes))  # type: ignore[misc]
-    supervisor.offer([event(**{"try": "leave", "code": 1})])
+    supervisor.offer([trying("leave", code=1)])
     status = until(supervisor, lambda status: status.state == "disabled")
     assert status.trouble is not None
     assert status.crashes == 5
@@ -225,7 +230,7 @@ def test_a_plugin_that_leaks_two_gigabytes_does_not_get_them(
     supervisor: PluginSupervisor, make_plugin: MakePlugin, kind: str
 ) -> None:
     begin(supervisor, make_plugin(kind))
-    supervisor.offer([event(**{"try": "memory", "bytes_wanted": 2 << 30})])
+    supervisor.offer([trying("memory", bytes_wanted=2 << 30)])
     status = until(supervisor, lambda status: status.failed == 1 or status.crashes == 1)
     until(supervisor, lambda status: status.state == "running")
     assert set(status.dropped) <= {"crash", "deadline"}
@@ -240,7 +245,7 @@ def test_a_hundred_megabytes_of_output_are_read_and_not_kept(
     try:
         begin(supervisor, make_plugin(kind))
         before = psutil.Process().memory_info().rss
-        supervisor.offer([event(**{"try": stream, "mebibytes": 100})])
+        supervisor.offer([trying(stream, mebibytes=100)])
         status = until(supervisor, lambda status: status.handled == 1)
         assert psutil.Process().memory_info().rss - before < 64 << 20
         assert (status.state, status.crashes) == ("running", 0)
@@ -278,7 +283,7 @@ def test_a_stopped_plugin_does_not_hold_up_the_end(impatient: HostSettings, make
 def test_the_children_of_a_plugin_end_with_it(supervisor: PluginSupervisor, make_plugin: MakePlugin, kind: str) -> None:
     before = family()
     begin(supervisor, make_plugin(kind, system=True))
-    supervisor.offer([event(**{"try": "leave_child"})])
+    supervisor.offer([trying("leave_child")])
     until(supervisor, lambda status: status.handled == 1)
     children = [psutil.Process(pid) for pid in family() - before]
     assert any(child.name() == "sleep" for child in children)
@@ -289,7 +294,7 @@ def test_the_children_of_a_plugin_end_with_it(supervisor: PluginSupervisor, make
 def is_alive(process: psutil.Process) -> bool:
     """Not one that only waits for init to take notice."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
@@ -302,7 +307,7 @@ from km_client.plugins.settings import HostSettings
 from km_client.plugins.supervisor import PluginSupervisor
 from km_plugin_sdk.wire import plugin_pb2
 sys.path.insert(0, sys.argv[1])
-from tests.client.plugins.test_plugin_faults import event
+from tests.client.plugins.test_plugin_faults import trying
 place = Path(sys.argv[2])
 supervisor = PluginSupervisor(
     HostSettings(place / "state", place / "log", run_root=place), lambda _: plugin_pb2.PluginConfig()
@@ -311,7 +316,7 @@ specs = [discovery.find(Path(path)) for path in sys.argv[3:]]
 supervisor.start(specs)
 for spec in specs:
     supervisor.wait_for(spec.name, "running", timeout=20)
-supervisor.offer([event(**{"try": "leave_child"})])
+supervisor.offer([trying("leave_child")])
 while sum(status.handled for status in supervisor.status()) < len(specs):
     time.sleep(0.01)
 print("ready", flush=True)
@@ -339,7 +344,7 @@ def test_a_host_that_is_killed_takes_every_process_along(make_plugin: MakePlugin
 
 def test_a_queue_that_is_full_drops_and_counts(supervisor: PluginSupervisor, make_plugin: MakePlugin) -> None:
     begin(supervisor, make_plugin("python"))
-    supervisor.offer([event(**{"try": "hang"})])
+    supervisor.offer([trying("hang")])
     supervisor.offer([event(number) for number in range(25_000)])
     status = until(supervisor, lambda status: status.dropped.get("queue_full", 0) > 0)
     assert status.dropped["queue_full"] >= 4_900
@@ -367,7 +372,7 @@ def test_level_best_effort_starts_with_what_there_is_and_says_what_is_not(
     try:
         status = begin(supervisor, make_plugin("go"))
         shown = inspection(status)
-        supervisor.offer([event(**{"try": "tcp", "host": "127.0.0.1", "port": 1})])
+        supervisor.offer([trying("tcp", host="127.0.0.1", port=1)])
         until(supervisor, lambda status: status.failed == 1)
     finally:
         supervisor.stop()
@@ -382,7 +387,7 @@ def test_level_off_enforces_nothing_and_says_so(
     supervisor = PluginSupervisor(replace(impatient, level="off"), configure)
     try:
         status = begin(supervisor, make_plugin("go"))
-        supervisor.offer([event(**{"try": "write", "path": str(tmp_path / "anywhere")})])
+        supervisor.offer([trying("write", path=str(tmp_path / "anywhere"))])
         until(supervisor, lambda status: status.handled == 1)
     finally:
         supervisor.stop()

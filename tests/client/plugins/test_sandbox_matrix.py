@@ -46,6 +46,7 @@ class World:
     key: str
     elsewhere: str
     mine: str
+    home: str
 
 
 @pytest.fixture
@@ -80,10 +81,11 @@ def world(tmp_path: Path) -> Iterator[World]:
             key=str(outside / "credentials.toml"),
             elsewhere=str(outside / "planted"),
             mine=str(outside / "notes.txt"),
+            home=str(outside),
         )
 
 
-class in_directory:  # noqa: N801 - reads as the statement it is (contextlib.chdir, with a name that says so)
+class in_directory:
     def __init__(self, path: Path) -> None:
         self._path, self._before = path, Path.cwd()
 
@@ -125,10 +127,14 @@ def with_system(declared: Permissions) -> bool:
     return declared.system
 
 
+def loopback(port: int) -> dict[str, Any]:
+    return {"host": "127.0.0.1", "port": port}
+
+
 HOST = os.getpid()
 MATRIX = (
-    Attempt("tcp", lambda w: {"host": "127.0.0.1", "port": w.tcp}, with_network, "socket", lambda _: "AF_INET SOCK_STREAM"),
-    Attempt("udp", lambda w: {"host": "127.0.0.1", "port": w.udp}, with_network, "socket", lambda _: "AF_INET SOCK_DGRAM"),
+    Attempt("tcp", lambda w: loopback(w.tcp), with_network, "socket", lambda _: "AF_INET SOCK_STREAM"),
+    Attempt("udp", lambda w: loopback(w.udp), with_network, "socket", lambda _: "AF_INET SOCK_DGRAM"),
     Attempt(
         "unix",
         lambda w: {"path": w.unix},
@@ -142,7 +148,7 @@ MATRIX = (
     Attempt("read", lambda w: {"path": w.key}, with_filesystem, "open|openat", lambda w: w.key),
     Attempt("write", lambda w: {"path": w.elsewhere}, with_filesystem, "open|openat", lambda w: w.elsewhere),
     Attempt("chmod", lambda w: {"path": w.mine}, with_filesystem, "chmod|fchmodat", lambda w: w.mine),
-    Attempt("list", lambda w: {"path": str(Path(w.key).parent)}, with_filesystem, "open|openat", lambda w: str(Path(w.key).parent)),
+    Attempt("list", lambda w: {"path": w.home}, with_filesystem, "open|openat", lambda w: w.home),
     Attempt("remove", lambda w: {"path": w.mine}, with_filesystem, "unlink|unlinkat", lambda w: w.mine),
     Attempt("run", lambda _: {"path": "/bin/true"}, with_system, "clone|vfork|fork"),
     Attempt("fork", lambda _: {}, with_system, "clone|fork"),
@@ -209,7 +215,7 @@ def test_a_plugin_inherits_no_environment_and_no_descriptor(
     make_plugin: MakePlugin, settings: HostSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KM_API_KEY", "km_live_secret")
-    with open("/dev/null") as leaked:
+    with Path("/dev/null").open() as leaked:
         os.set_inheritable(leaked.fileno(), True)
 
         async def run() -> str:

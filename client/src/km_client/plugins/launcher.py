@@ -1,6 +1,6 @@
 """Started as a program of its own; applies the sandbox to itself and becomes the plugin.
 
-    $ python -I -S -B launcher.py 7      # 7: a socket to the host
+    $ python -I -S -B -c "…; import launcher; launcher.main()" 7 …      # 7: a socket to the host
 
     host ──▶ the plan, marshalled (sandbox/plan.py)
     host ◀── {"failed": {"private root": "unshare: …"}, "error": "", "exec": 0}, with the seccomp listener's descriptor
@@ -317,6 +317,3 @@ def _check(answer: int, name: str) -> int:
         raise OSError(code, f"{name}: {os.strerror(code)}")
     return answer
 
-
-if __name__ == "__main__":
-    main()
