@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 import psutil  # type: ignore[import-untyped]
 import pytest
-from km_client.plugins import discovery
+from km_client.plugins import discovery, run_dirs
 from km_client.plugins.errors import RefusedError
 from km_client.plugins.sandbox.kernel import Kernel
 from km_client.plugins.settings import Deadlines, HostSettings
@@ -339,6 +339,10 @@ def test_a_host_that_is_killed_takes_every_process_along(make_plugin: MakePlugin
     while any(is_alive(process) for process in descendants):
         assert time.monotonic() < deadline, descendants
         time.sleep(0.01)
+    left = list(place.glob("km-*"))
+    assert left
+    run_dirs.sweep(place)
+    assert not [path for path in left if path.exists()]
     shutil.rmtree(place)
 
 

@@ -133,8 +133,8 @@ def loopback(port: int) -> dict[str, Any]:
 
 HOST = os.getpid()
 MATRIX = (
-    Attempt("tcp", lambda w: loopback(w.tcp), with_network, "socket", lambda _: "AF_INET SOCK_STREAM"),
-    Attempt("udp", lambda w: loopback(w.udp), with_network, "socket", lambda _: "AF_INET SOCK_DGRAM"),
+    Attempt("tcp", lambda w: loopback(w.tcp), with_network, "connect", lambda w: f"127.0.0.1:{w.tcp}"),
+    Attempt("udp", lambda w: loopback(w.udp), with_network, "connect", lambda w: f"127.0.0.1:{w.udp}"),
     Attempt(
         "unix",
         lambda w: {"path": w.unix},

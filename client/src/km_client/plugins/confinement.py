@@ -59,6 +59,11 @@ class Confinement:
 
     def promise(self) -> None:
         """Raises `RefusedError` when the level is strict and this kernel lacks something."""
+        if os.name == "nt":
+            message = "plugins need unix sockets and process groups, which this version has no Windows code for"
+            raise RefusedError(
+                "platform_unsupported", message, "use Linux or macOS; monitoring works here without them"
+            )
         missing = sorted({row.missing for row in self.guarantees if not row.enforced})
         if self._policy.level == "strict" and missing:
             raise RefusedError(

@@ -316,4 +316,3 @@ def _check(answer: int, name: str) -> int:
         code = ctypes.get_errno()
         raise OSError(code, f"{name}: {os.strerror(code)}")
     return answer
-

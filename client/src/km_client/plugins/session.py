@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from grpclib.exceptions import GRPCError
 from km_plugin_sdk.wire import plugin_pb2
 
-from km_client.plugins import handshake
+from km_client.plugins import handshake, run_dirs
 from km_client.plugins.confinement import Confinement, Surroundings
 from km_client.plugins.connection import DISCONNECTED, Connection
 from km_client.plugins.deadline import within
@@ -34,7 +34,7 @@ class Session:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
-        self._run_dir = around.settings.make_run_dir()
+        self._run_dir = run_dirs.make(run_dirs.root(around.settings.run_root))
         self.confinement = Confinement(around, self._run_dir)
         reader = handshake.HandshakeReader(self.confinement.socket_dir, mutual_tls=around.spec.mutual_tls)
         self._output = PluginOutput(reader, around.log)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from km_client.plugins.budget import BACK_OFF_SECONDS
 from km_client.plugins.sandbox.guarantees import Level
 from km_client.plugins.sandbox.limits import DEFAULT_MEMORY_BYTES
-
-_LONGEST_RUN_ROOT = 60  # of the 107 bytes a unix socket's path may have, the plugin's own name needs up to 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +36,3 @@ class HostSettings:
     deadlines: Deadlines = field(default_factory=Deadlines)
     back_off_seconds: tuple[float, ...] = BACK_OFF_SECONDS
     run_root: Path | None = None  # where the private socket directories are made
-
-    def make_run_dir(self) -> Path:
-        """A new directory, 0700, for one start of one plugin."""
-        root = self.run_root or Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-        if len(os.fsencode(root)) > _LONGEST_RUN_ROOT or not os.access(root, os.W_OK):
-            root = Path("/tmp")  # noqa: S108 - the directory made in it is private
-        return Path(tempfile.mkdtemp(prefix="km-", dir=root)).resolve()

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from km_protocol.envelope import Event
 
+from km_client.plugins import run_dirs
 from km_client.plugins.confinement import Surroundings
 from km_client.plugins.discovery import PluginSpec
 from km_client.plugins.host import Configure, PluginHost
@@ -118,6 +119,7 @@ class PluginSupervisor:
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         if self._loop is None:
+            run_dirs.sweep(run_dirs.root(self._settings.run_root))
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(target=self._loop.run_forever, name="km-plugins", daemon=True)
             self._thread.start()

@@ -1,7 +1,7 @@
 """Permissions to paths: what a plugin may open, and how.
 
     >>> file_rules(Permissions(), places)
-    [FileRule('/home/ada/plugins/tool-stats', 'run'), FileRule('/home/ada/…/state/tool-stats', 'write'), …]
+    [FileRule('/plugins/tool-stats', 'run'), FileRule('/…/state/tool-stats', 'write'), …]
 
 The same list makes the Landlock ruleset, the private root's mounts and the notifier's judgement, so they cannot differ.
 What a kind of program needs to start is a table: a static Go binary needs nothing, a dynamic one its loader and

@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from km_client.plugins.sandbox import memory, tried
+from km_client.plugins.sandbox import memory, stand_in, tried
 from km_client.plugins.sandbox.attempts import AttemptLog
 from km_client.plugins.sandbox.calls import CallRule
 from km_client.plugins.sandbox.files import UNREMARKABLE, FileRule, allows
@@ -50,6 +50,7 @@ class Notifier:
         name: str,
     ) -> None:
         self._listener = listener
+        self._connect_is_refused = any("connect" in rule.calls and rule.verdict == "refuse" for rule in rules)
         self._rules = {call: rule for rule in rules for call in rule.calls}
         self._files = files
         self._log = log
@@ -88,7 +89,14 @@ class Notifier:
             return
         cookie, pid, _, number, _, _, *arguments = _NOTIFICATION.unpack(buffer)
         call = self._names[number]
-        self._answer(cookie, *self._judge(pid, call, arguments, self._rules[call]))
+        answer = self._judge(pid, call, arguments, self._rules[call])
+        if not self._stand_in(cookie, call, arguments):
+            self._answer(cookie, *answer)
+
+    def _stand_in(self, cookie: int, call: str, arguments: Sequence[int]) -> bool:
+        """Whether a `socket` call was answered with something whose `connect` will say where to."""
+        is_wanted = call == "socket" and self._connect_is_refused and stand_in.fits(arguments)
+        return is_wanted and stand_in.give(self._listener, cookie, arguments)
 
     def _answer(self, cookie: int, error: int, flags: int) -> None:
         try:
