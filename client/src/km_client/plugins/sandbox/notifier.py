@@ -53,6 +53,7 @@ class Notifier:
         self._connect_is_refused = any("connect" in rule.calls and rule.verdict == "refuse" for rule in rules)
         self._rules = {call: rule for rule in rules for call in rule.calls}
         self._files = files
+        self._runtime = tuple(rule.path + "/" for rule in files if rule.access == "read")
         self._log = log
         self._names = names(architecture)
         self._host_pid = host_pid
@@ -149,9 +150,15 @@ class Notifier:
 
     def _watch_paths(self, pid: int, call: str, arguments: Sequence[int], rule: CallRule) -> None:
         for use in tried.path_uses(pid, call, arguments):
-            if (use.path, use.writing) not in self._granted and self._is_refused(use, pid):
+            if not self._is_plainly_granted(use) and self._is_refused(use, pid):
                 doing = "writing to a file" if use.writing and rule.refuses == "opening a file" else rule.refuses
                 self._log.add(call, use.path, doing, time.time_ns())
+
+    def _is_plainly_granted(self, use: tried.PathUse) -> bool:
+        """Without asking the file system: seen before, or read from the runtime, where no plugin can put a link."""
+        if (use.path, use.writing) in self._granted:
+            return True
+        return not use.writing and use.path.startswith(self._runtime) and "/../" not in use.path
 
     def _is_refused(self, use: tried.PathUse, pid: int) -> bool:
         """As Landlock will see it: by the real path. What does not exist is not refused but not found."""
