@@ -12,7 +12,7 @@ from django.conf import settings
 from customers import api_keys
 from customers.models import Customer
 
-INSTALL = "pip install ./protocol ./client"  # in a checkout: the name on a public index would be somebody else's
+INSTALL = "pip install ./protocol ./sdk/python ./client"  # in a checkout: the name on a public index would be somebody else's
 CONFIG_SNIPPET = """\
 {
   "mcpServers": {

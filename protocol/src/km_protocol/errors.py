@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 
@@ -25,3 +27,47 @@ class EventError(ProtocolError):
     """One event breaks the schema or a limit."""
 
     code = "invalid_event"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong at one place of a document: `path` is `$.features.required[2]`, `hint` the next step."""
+
+    path: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+class DocumentError(ProtocolError):
+    """A document with everything that is wrong with it, in the order a reader meets it."""
+
+    code = "invalid_document"
+    noun: ClassVar[str] = "the document"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        rest = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
+        super().__init__(f"{self.noun} is wrong at {self.problems[0]}{rest}", self.problems[0].hint)
+
+
+class ManifestError(DocumentError):
+    """A plugin's `manifest.json` breaks its schema."""
+
+    code = "invalid_manifest"
+    noun = "the manifest"
+
+
+class SettingsError(DocumentError):
+    """A plugin's custom settings break the schema in its manifest."""
+
+    code = "invalid_settings"
+    noun = "the plugin's settings"
+
+
+class VersionError(ProtocolError):
+    """Not a version, or not a range of versions."""
+
+    code = "invalid_version"

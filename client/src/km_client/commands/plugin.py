@@ -1,0 +1,116 @@
+"""Write a plugin: make a project, check its manifest, build it.
+
+km-client plugin new --lang python slow-tools     a project that builds, tests and runs at once
+km-client plugin validate slow-tools              every problem of its manifest, offline; exit 1 when there is one
+km-client plugin build slow-tools                 the development build
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from km_client import __version__
+from km_client.errors import ClientError
+
+if TYPE_CHECKING:
+    from km_protocol.errors import Problem
+    from km_protocol.kmpkg.manifest import Manifest
+
+INVALID = 1
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="action", required=True, metavar="new|validate|build")
+    new = verbs.add_parser("new", help="make a project from a template")
+    new.add_argument("name", metavar="NAME", help="lower-case words joined by `-`")
+    new.add_argument("--lang", choices=("go", "python"), required=True)
+    new.add_argument("--directory", type=Path, default=Path(), help="where to make it (default: here)")
+    validate = verbs.add_parser("validate", help="report every problem of a manifest, offline")
+    validate.add_argument("directory", metavar="DIR", type=Path)
+    validate.add_argument("--json", action="store_true", help="print one JSON object")
+    build = verbs.add_parser("build", help="make the development build")
+    build.add_argument("directory", metavar="DIR", type=Path)
+
+
+def run(args: Namespace) -> int:
+    from km_plugin_sdk.errors import PluginError  # noqa: PLC0415 - only this verb needs the SDK
+    from km_protocol.errors import ProtocolError  # noqa: PLC0415
+
+    actions = {"new": _new, "validate": _validate, "build": _build}
+    try:
+        return actions[args.action](args)
+    except (PluginError, ProtocolError) as error:
+        raise ClientError(error.code, str(error), error.hint) from None
+    except OSError as error:
+        raise ClientError("file_error", f"{error.filename}: {error.strerror}") from None
+
+
+def _new(args: Namespace) -> int:
+    from km_plugin_sdk.project import create  # noqa: PLC0415
+
+    made = create(args.name, args.lang, into=args.directory)
+    test = "go test ./..." if args.lang == "go" else "python -m pytest"
+    _say(f"Made {made}. Next:", f"  cd {made}", f"  {test}", "  km-client plugin build .")
+    return 0
+
+
+def _build(args: Namespace) -> int:
+    from km_plugin_sdk.project import build  # noqa: PLC0415
+
+    entry = build(args.directory)
+    _say(f"Built {entry}.")
+    return 0
+
+
+def _validate(args: Namespace) -> int:
+    from km_plugin_sdk.project import read_manifest  # noqa: PLC0415
+    from km_protocol.errors import ManifestError  # noqa: PLC0415
+
+    problems: Sequence[Problem] = ()
+    warnings: list[str] = []
+    try:
+        warnings = _warnings(read_manifest(args.directory), args.directory)
+    except ManifestError as error:
+        problems = error.problems
+    if args.json:
+        _say(json.dumps({"valid": not problems, "problems": _listed(problems), "warnings": warnings}, indent=2))
+    else:
+        _report(args.directory, problems, warnings)
+    return INVALID if problems else 0
+
+
+def _warnings(manifest: Manifest, directory: Path) -> list[str]:
+    """What is no fault of the manifest, but will keep the plugin from running here and now."""
+    from km_protocol.kmpkg.versions import Version  # noqa: PLC0415
+
+    warnings = []
+    if not manifest.compatibility.kilometers_cli.contains(Version.parse(__version__)):
+        wanted = manifest.compatibility.kilometers_cli
+        warnings.append(f"$.compatibility.kilometers_cli: `{wanted}` leaves out this km-client, {__version__}")
+    if not (directory / manifest.entry).is_file():
+        warnings.append(f"$.entry: `{manifest.entry}` is not there yet; run `km-client plugin build {directory}`")
+    return warnings
+
+
+def _listed(problems: Sequence[Problem]) -> list[dict[str, str]]:
+    return [{"path": problem.path, "message": problem.message, "hint": problem.hint} for problem in problems]
+
+
+def _report(directory: Path, problems: Sequence[Problem], warnings: Sequence[str]) -> None:
+    for problem in problems:
+        _say(str(problem))
+        if problem.hint:
+            _say(f"  hint: {problem.hint}")
+    for warning in warnings:
+        _say(f"warning: {warning}")
+    count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
+    _say(f"{directory}: {count} in the manifest" if problems else f"{directory}: the manifest is valid")
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))

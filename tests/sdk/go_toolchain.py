@@ -1,0 +1,33 @@
+"""Go for tests: its caches are the machine's, though every test has a home of its own.
+
+The directories are asked for when this module is imported, before the tests' home takes the place of the real one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+HAS_GO = shutil.which("go") is not None
+_CACHES = ("GOCACHE", "GOMODCACHE", "GOPATH")
+
+
+def _caches() -> dict[str, str]:
+    if not HAS_GO:
+        return {}
+    said = subprocess.run(["go", "env", *_CACHES], capture_output=True, text=True, check=True).stdout
+    return dict(zip(_CACHES, said.splitlines(), strict=True))
+
+
+CACHES = _caches()
+
+
+def run_go(*arguments: str, cwd: Path) -> None:
+    """`go ARGUMENTS`; what it said is the failure."""
+    done = subprocess.run(
+        ["go", *arguments], cwd=cwd, env=os.environ | CACHES, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
