@@ -23,10 +23,10 @@ from kombu.utils.json import dumps, loads
 class Channel(filesystem.Channel):
     """Messages are files named `<milliseconds>_<uuid>.<queue>.msg`, as kombu names them."""
 
-    def _put(self, queue: str, message: Any, **_: Any) -> None:
+    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # noqa: ARG002 - kombu's signature
         directory = Path(self.data_folder_out)
         draft = directory / f"{os.getpid()}-{threading.get_ident()}.part"  # the next message overwrites a lost one
-        draft.write_text(dumps(message))
+        draft.write_text(dumps(payload))
         draft.replace(directory / f"{time.monotonic_ns() // 1_000_000}_{uuid.uuid4()}.{queue}.msg")
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:  # noqa: ARG002 - kombu's signature

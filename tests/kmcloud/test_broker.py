@@ -60,5 +60,7 @@ def test_half_a_message_of_a_killed_process_is_passed_over(connect: Any, tmp_pat
     with connect() as connection:
         queue = connection.SimpleQueue(queue_name)
         queue.put({"number": 7})
-        assert queue.get(timeout=20).payload == {"number": 7}
+        message = queue.get(timeout=20)
+        message.ack()
+        assert message.payload == {"number": 7}
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".exchange"]
