@@ -23,7 +23,7 @@ from kombu.utils.json import dumps, loads
 class Channel(filesystem.Channel):
     """Messages are files named `<milliseconds>_<uuid>.<queue>.msg`, as kombu names them."""
 
-    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # noqa: ARG002 - kombu's signature
+    def _put(self, queue: str, payload: Any, **_: Any) -> None:  # type: ignore[override]  # kombu passes options too
         directory = Path(self.data_folder_out)
         draft = directory / f"{os.getpid()}-{threading.get_ident()}.part"  # the next message overwrites a lost one
         draft.write_text(dumps(payload))
