@@ -10,7 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from km_client.proxy.relay import _ClientOutput, _Relay
+from km_client.proxy.server_process import ServerProcess
 
+from tests.client.capture.recorder import Recorder
 from tests.client.conftest import StartMonitor
 from tests.client.monitored import KM_CLIENT, Monitored, end, is_alive
 from tests.end_to_end.waiting import eventually
@@ -42,6 +45,23 @@ def test_a_server_that_dies_ends_the_monitor_while_stdin_is_open(monitor: StartM
     relay = monitor(["sh", "-c", "read line; exit 7"])
     relay.write(b"go\n")
     assert relay.wait() == 7
+
+
+def test_other_children_that_end_with_the_server_do_not_hide_its_end(tmp_path: Path) -> None:
+    """Two SIGCHLD in one read: the server's, and one of a child that was found dead together with it."""
+    arrived, noted = os.pipe()
+    stdin, stdout = os.open(os.devnull, os.O_WRONLY), os.open(os.devnull, os.O_RDONLY)
+    endings = iter([7, None])
+    server_process = ServerProcess(0, stdin, stdout, arrived)
+    server_process.ended = lambda: next(endings)  # type: ignore[method-assign]
+    recorder = Recorder(tmp_path)
+    relay = _Relay(server_process, recorder.recording, _ClientOutput())
+    os.write(noted, bytes([signal.SIGCHLD, signal.SIGCHLD]))
+    relay._on_signals()
+    assert relay._ending == 7
+    recorder.die()
+    for fd in (arrived, noted, stdin, stdout):
+        os.close(fd)
 
 
 def test_the_last_words_of_a_dead_server_arrive(monitor: StartMonitor) -> None:
