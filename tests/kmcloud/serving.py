@@ -49,7 +49,14 @@ class Serving:
         return bool(self._running(name))
 
     def _running(self, name: str) -> list[psutil.Process]:
-        return [each for each in psutil.Process(self.process.pid).children() if f"run_{name}" in each.cmdline()]
+        return [each for each in psutil.Process(self.process.pid).children() if f"run_{name}" in _command(each)]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # a zombie too: killed, and not yet waited for
+        return []
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """Rows of its database, read beside it."""
