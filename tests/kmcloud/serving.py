@@ -51,13 +51,6 @@ class Serving:
     def _running(self, name: str) -> list[psutil.Process]:
         return [each for each in psutil.Process(self.process.pid).children() if f"run_{name}" in _command(each)]
 
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.NoSuchProcess:  # a zombie too: killed, and not yet waited for
-        return []
-
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """Rows of its database, read beside it."""
         path = self.directory / "kilometers.sqlite3"
@@ -75,6 +68,13 @@ def _command(process: psutil.Process) -> list[str]:
         """An API key of a new customer."""
         arguments = ["create_customer", "--name", "Acme", "--tier", tier, "--email", "ann@acme.example", "--json"]
         return str(json.loads(self.manage(*arguments))["api_key"])
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # a zombie too: killed, and not yet waited for
+        return []
 
 
 @contextmanager
