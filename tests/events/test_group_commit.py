@@ -97,6 +97,33 @@ def test_the_lead_is_handed_on_even_when_the_leader_is_killed() -> None:
     assert outcomes == {1: 10, 2: 20, 3: 30}
 
 
+def test_a_newcomer_waits_while_an_heir_commits() -> None:
+    begun, may_end = [threading.Event() for _ in range(3)], [threading.Event() for _ in range(3)]
+
+    def write(drafts: Sequence[int]) -> list[int]:
+        (draft,) = drafts
+        begun[draft].set()
+        assert may_end[draft].wait(TIMEOUT_SECONDS)
+        return [draft]
+
+    commits: GroupCommit[int, int] = GroupCommit(write)
+    threads = [threading.Thread(target=commits.submit, args=(draft,)) for draft in range(3)]
+    threads[0].start()
+    assert begun[0].wait(TIMEOUT_SECONDS)
+    threads[1].start()
+    await_that(lambda: len(commits._waiting) == 1)
+    may_end[0].set()
+    assert begun[1].wait(TIMEOUT_SECONDS)
+    threads[2].start()
+    await_that(lambda: len(commits._waiting) == 1 or begun[2].is_set())
+    assert not begun[2].is_set()
+    may_end[1].set()
+    may_end[2].set()
+    for thread in threads:
+        thread.join(TIMEOUT_SECONDS)
+        assert not thread.is_alive()
+
+
 @pytest.mark.parametrize("rounds", range(3))
 def test_many_threads_all_get_their_own_outcome(rounds: int) -> None:
     disk = Disk()
