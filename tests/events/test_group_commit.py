@@ -9,6 +9,7 @@ import pytest
 from django.db import OperationalError
 
 from events.group_commit import GroupCommit
+from tests.events.samples import await_that
 
 TIMEOUT_SECONDS = 20
 
@@ -47,11 +48,7 @@ def run_together(commits: GroupCommit[int, int], disk: Disk, drafts: range) -> d
     assert disk.writing.wait(TIMEOUT_SECONDS)
     for thread in threads[1:]:
         thread.start()
-    arrived = threading.Condition()
-    with arrived:
-        assert arrived.wait_for(
-            lambda: len(commits._waiting) == len(threads) - 1 or arrived.wait(0.01), TIMEOUT_SECONDS
-        )
+    await_that(lambda: len(commits._waiting) == len(threads) - 1)
     disk.go.set()
     for thread in threads:
         thread.join(TIMEOUT_SECONDS)
