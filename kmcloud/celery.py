@@ -5,7 +5,10 @@ import os
 from celery import Celery
 from celery.schedules import crontab
 
+from kmcloud import broker
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kmcloud.settings")
+broker.install()
 
 app = Celery("kmcloud")
 app.set_default()  # other threads of the web process find this application, not an empty one

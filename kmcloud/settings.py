@@ -111,7 +111,7 @@ CACHES = {
 
 # Celery carries wake-ups only, never data: a lost message delays, it cannot lose an event.
 _BROKER_DIR = DATA_DIR / "broker"
-CELERY_BROKER_URL = env.str("KM_BROKER_URL", default=REDIS_URL or "filesystem://")
+CELERY_BROKER_URL = env.str("KM_BROKER_URL", default=REDIS_URL or "filesystem://localhost/")
 if CELERY_BROKER_URL.startswith("filesystem:"):
     _BROKER_DIR.mkdir(parents=True, exist_ok=True)
     CELERY_BROKER_TRANSPORT_OPTIONS = {

@@ -1,6 +1,6 @@
 """The worker of the embedded service: Celery, its beat and the sweeper, in one process.
 
-    run()       # returns after SIGTERM, when the tasks under way are done
+    run()  → 0      # after SIGTERM, when the tasks under way are done
 
 The sweeper needs no broker, so a broken one delays events by seconds and loses nothing. Beat runs as a thread: as a
 process of its own it would outlive a killed worker.
@@ -27,8 +27,8 @@ NAME = "embedded@localhost"
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
-def run() -> None:
-    """Work until told to stop."""
+def run() -> int:
+    """Work until told to stop. Returns the exit code."""
     logging.getLogger("celery").setLevel(logging.WARNING)  # what tasks do is logged by the tasks
     sweeper = Sweeper(clock=now)
     beat: Any = EmbeddedService(app, thread=True, scheduler_cls=Scheduler)
@@ -58,3 +58,4 @@ def run() -> None:
     finally:
         beat.service.stop()
         sweeper.stop()
+    return int(worker.exitcode or platforms.EX_OK)

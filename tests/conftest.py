@@ -19,6 +19,11 @@ ROOT = Path(__file__).resolve().parent.parent
 NPM_BIN = ROOT / "tests" / "mcp_servers" / "node_modules" / ".bin"
 
 
+def pytest_configure() -> None:
+    """Where `collectstatic` would put files: empty, but there, as `manage.py serve` sees to."""
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A new, empty home directory, and none of the `KM_…`, XDG or proxy settings of the person who runs the tests."""
@@ -30,12 +35,6 @@ def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("HOME", str(home))
         patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
         yield home
-
-
-@pytest.fixture(scope="session", autouse=True)
-def static_root() -> None:
-    """Where `collectstatic` would put files: empty, but there, as `manage.py serve` sees to."""
-    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture(scope="session")

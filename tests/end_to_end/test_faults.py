@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.answer_thief import AnswerThief
 from tests.end_to_end.laptop import Laptop
 from tests.end_to_end.raw_client import RawClient
-from tests.end_to_end.service import Service
+from tests.end_to_end.service import Account, Service
 from tests.end_to_end.test_stored import assert_everything_stored
 from tests.end_to_end.waiting import eventually
 
@@ -82,19 +83,35 @@ def test_kill_9_of_the_whole_service_in_mid_load_loses_nothing(
     assert_everything_stored(client, own_service, session_id)
 
 
-def test_kill_9_of_the_agent_in_mid_load_loses_nothing_and_stores_nothing_twice(
-    signed_in: Laptop, service: Service, session_id: str
+def test_an_answer_that_never_arrives_stores_nothing_twice(
+    laptop: Laptop, service: Service, account: Account, session_id: str
+) -> None:
+    with AnswerThief(service.url, thefts=2) as thief:
+        laptop.init(account, thief.url)
+        with monitored(laptop, session_id) as client:
+            load(client)
+            client.finish()
+        laptop.wait_until_shipped()
+    assert thief.stolen == 2
+    assert_everything_stored(client, service, session_id)
+
+
+def test_kill_9_of_the_agent_after_its_batch_was_stored_stores_nothing_twice(
+    laptop: Laptop, service: Service, account: Account, session_id: str
 ) -> None:
     def fault() -> None:
-        for agent in eventually(signed_in.agents, what="an agent runs"):
+        for agent in laptop.agents():
             agent.kill()
             agent.wait(10)
 
-    with monitored(signed_in, session_id) as client:
-        load(client, halfway=fault)
-        client.finish()
-    assert signed_in.km("agent", "start").returncode == 0
-    signed_in.wait_until_shipped()
+    with AnswerThief(service.url, thefts=1, on_theft=fault) as thief:
+        laptop.init(account, thief.url)
+        with monitored(laptop, session_id) as client:
+            load(client)
+            client.finish()
+        eventually(lambda: thief.stolen, what="the agent is killed before it learns that its batch is stored")
+        assert laptop.km("agent", "start").returncode == 0
+        laptop.wait_until_shipped()
     assert_everything_stored(client, service, session_id)
 
 

@@ -9,6 +9,7 @@ import pytest
 from django.db import OperationalError
 
 from events.group_commit import GroupCommit
+from tests.events.samples import await_that
 
 TIMEOUT_SECONDS = 20
 
@@ -47,11 +48,7 @@ def run_together(commits: GroupCommit[int, int], disk: Disk, drafts: range) -> d
     assert disk.writing.wait(TIMEOUT_SECONDS)
     for thread in threads[1:]:
         thread.start()
-    arrived = threading.Condition()
-    with arrived:
-        assert arrived.wait_for(
-            lambda: len(commits._waiting) == len(threads) - 1 or arrived.wait(0.01), TIMEOUT_SECONDS
-        )
+    await_that(lambda: len(commits._waiting) == len(threads) - 1)
     disk.go.set()
     for thread in threads:
         thread.join(TIMEOUT_SECONDS)
@@ -95,6 +92,33 @@ def test_the_lead_is_handed_on_even_when_the_leader_is_killed() -> None:
     outcomes = run_together(GroupCommit(disk.write), disk, range(4))
     assert isinstance(outcomes.pop(0), SystemExit)
     assert outcomes == {1: 10, 2: 20, 3: 30}
+
+
+def test_a_newcomer_waits_while_an_heir_commits() -> None:
+    begun, may_end = [threading.Event() for _ in range(3)], [threading.Event() for _ in range(3)]
+
+    def write(drafts: Sequence[int]) -> list[int]:
+        (draft,) = drafts
+        begun[draft].set()
+        assert may_end[draft].wait(TIMEOUT_SECONDS)
+        return [draft]
+
+    commits: GroupCommit[int, int] = GroupCommit(write)
+    threads = [threading.Thread(target=commits.submit, args=(draft,)) for draft in range(3)]
+    threads[0].start()
+    assert begun[0].wait(TIMEOUT_SECONDS)
+    threads[1].start()
+    await_that(lambda: len(commits._waiting) == 1)
+    may_end[0].set()
+    assert begun[1].wait(TIMEOUT_SECONDS)
+    threads[2].start()
+    await_that(lambda: len(commits._waiting) == 1 or begun[2].is_set())
+    assert not begun[2].is_set()
+    may_end[1].set()
+    may_end[2].set()
+    for thread in threads:
+        thread.join(TIMEOUT_SECONDS)
+        assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("rounds", range(3))

@@ -49,7 +49,7 @@ class Serving:
         return bool(self._running(name))
 
     def _running(self, name: str) -> list[psutil.Process]:
-        return [each for each in psutil.Process(self.process.pid).children() if f"run_{name}" in each.cmdline()]
+        return [each for each in psutil.Process(self.process.pid).children() if f"run_{name}" in _command(each)]
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """Rows of its database, read beside it."""
@@ -68,6 +68,13 @@ class Serving:
         """An API key of a new customer."""
         arguments = ["create_customer", "--name", "Acme", "--tier", tier, "--email", "ann@acme.example", "--json"]
         return str(json.loads(self.manage(*arguments))["api_key"])
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # a zombie too: killed, and not yet waited for
+        return []
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -21,4 +22,4 @@ class Command(BaseCommand):
             die_with(options["parent"])
         from kmcloud import worker  # noqa: PLC0415 - Celery's worker is loaded by the one command that needs it
 
-        worker.run()
+        sys.exit(worker.run())

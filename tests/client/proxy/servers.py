@@ -59,8 +59,10 @@ def abandons() -> None:
 
 
 def last_words() -> None:
-    """Writes a pipe full and is gone."""
-    os.write(1, b"x" * 65_536)
+    """Says its pid on stderr, writes so much that it fills every pipe on the way, and is gone."""
+    os.write(2, f"{os.getpid()}\n".encode())
+    for _ in range(3):
+        os.write(1, b"x" * 65_536)
     os._exit(0)
 
 

@@ -122,11 +122,24 @@ def test_a_file_in_place_of_a_pipe_is_appended_to_as_it_was_opened(data_dir: Pat
     assert target.read_bytes() == b"before\n" + STREAMS["binary"]
 
 
-def test_a_closed_stdin_is_an_end_and_no_accident(data_dir: Path) -> None:
-    with Monitored(["cat"], data_dir, stdin=None, preexec_fn=lambda: os.close(0)) as relay:
-        assert relay.process.stdout
-        assert relay.process.stdout.read() == b""
-        assert relay.wait() == 0
+@pytest.mark.parametrize("closed", [0, 2])
+def test_a_stream_that_was_closed_is_not_taken_for_another(data_dir: Path, closed: int) -> None:
+    """The next file that is opened gets the free number: a pipe or journal there would be mistaken for the stream."""
+    with Monitored(["sh", "-c", "echo hello; cat"], data_dir, "--debug", preexec_fn=lambda: os.close(closed)) as relay:
+        out, err = relay.finish()
+        assert (relay.process.returncode, out) == (0, b"hello\n")
+        assert (b"exit code 0" in err) == (closed != 2)
+        assert relay.recorded("response") == b"hello\n"
+        assert relay.session().status().exit_code == 0
+        assert (relay.session().path / "status").stat().st_size == 4096
+
+
+def test_no_signal_is_ignored_for_the_server_that_was_not_before(monitor: StartMonitor) -> None:
+    """Python ignores SIGPIPE and SIGXFSZ for itself. (32 and 33 are the C library's own: no program can use them.)"""
+    command: list[str | bytes] = ["grep", "SigIgn", "/proc/self/status"]
+    theirs = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    ours = monitor(command).finish()[0]
+    assert int(ours.split()[1], 16) & ~(0b11 << 31) == int(theirs.split()[1], 16)
 
 
 def test_a_server_that_does_not_read_cannot_silence_itself(monitor: StartMonitor) -> None:

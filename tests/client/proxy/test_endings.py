@@ -10,7 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from km_client.proxy.relay import _ClientOutput, _Relay
+from km_client.proxy.server_process import ServerProcess
 
+from tests.client.capture.recorder import Recorder
 from tests.client.conftest import StartMonitor
 from tests.client.monitored import KM_CLIENT, Monitored, end, is_alive
 from tests.end_to_end.waiting import eventually
@@ -44,9 +47,31 @@ def test_a_server_that_dies_ends_the_monitor_while_stdin_is_open(monitor: StartM
     assert relay.wait() == 7
 
 
+def test_other_children_that_end_with_the_server_do_not_hide_its_end(tmp_path: Path) -> None:
+    """Two SIGCHLD in one read: the server's, and one of a child that was found dead together with it."""
+    arrived, noted = os.pipe()
+    stdin, stdout = os.open(os.devnull, os.O_WRONLY), os.open(os.devnull, os.O_RDONLY)
+    endings = iter([7, None])
+    server_process = ServerProcess(0, stdin, stdout, arrived)
+    server_process.ended = lambda: next(endings)  # type: ignore[method-assign]
+    recorder = Recorder(tmp_path)
+    relay = _Relay(server_process, recorder.recording, _ClientOutput())
+    os.write(noted, bytes([signal.SIGCHLD, signal.SIGCHLD]))
+    relay._on_signals()
+    assert relay._ending == 7
+    recorder.die()
+    for fd in (arrived, noted, stdin, stdout):
+        os.close(fd)
+
+
 def test_the_last_words_of_a_dead_server_arrive(monitor: StartMonitor) -> None:
+    """The server is gone while the client has not read a byte: one pipe full is with the client, one is held by the
+    relay, one is still where the server put it."""
     relay = monitor(server("last_words"))
-    assert relay.read(100_000) == b"x" * 65_536
+    assert relay.process.stderr
+    pid = int(relay.process.stderr.readline())
+    eventually(lambda: not is_alive(pid), what="the server has ended")
+    assert relay.read(1_000_000) == b"x" * 3 * 65_536
     assert relay.wait() == 0
 
 
@@ -106,9 +131,7 @@ def test_a_signal_reaches_what_a_launcher_started(monitor: StartMonitor) -> None
 
 
 def test_a_hangup_that_is_ignored_stays_ignored(data_dir: Path) -> None:
-    with Monitored(
-        ["nohup", "cat"], data_dir, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    ) as relay:
+    with Monitored(["cat"], data_dir, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as relay:
         relay.exchange(b"1\n")
         relay.process.send_signal(signal.SIGHUP)
         assert relay.exchange(b"2\n") == b"2\n"

@@ -75,10 +75,10 @@ class _Relay:
 
     def _on_signals(self) -> None:
         for number in os.read(self._server.signals, 64):
-            if number == signal.SIGCHLD:
-                self._ending = self._server.ended()
-            else:
+            if number != signal.SIGCHLD:
                 self._server.signal(number)
+            elif self._ending is None:  # a later one may be of the agent, or of a grandchild that came to us
+                self._ending = self._server.ended()
 
     def _client_left(self) -> None:
         """Let the server see the end of its input, and see to it that it ends."""
@@ -103,9 +103,7 @@ class _Relay:
         """It closed its stdin and may live on: let the client's next write fail, as it would without us."""
         self._server.close_stdin()
         _to_null(STDIN)
-        other_end = os.dup(
-            self._output.fd
-        )  # our stdin cannot tell any more when the client leaves; its other end still can
+        other_end = os.dup(self._output.fd)  # our stdin cannot tell any more when the client leaves; this still can
 
         def hung_up() -> None:
             self._watch.remove(other_end)
