@@ -12,7 +12,8 @@ from django.conf import settings
 from customers import api_keys
 from customers.models import Customer
 
-INSTALL = "pip install ./protocol ./sdk/python ./client"  # in a checkout: the name on a public index would be somebody else's
+# In a checkout: on a public index the name might be somebody else's.
+INSTALL = "pip install ./protocol ./sdk/python ./client"
 CONFIG_SNIPPET = """\
 {
   "mcpServers": {
