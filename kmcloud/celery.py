@@ -14,6 +14,7 @@ app = Celery("kmcloud")
 app.set_default()  # other threads of the web process find this application, not an empty one
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.conf.broker_connection_max_retries = None  # for ever: the worker's sweeper drains without a broker meanwhile
 app.conf.beat_schedule = {
     "expire-events": {"task": "events.expire", "schedule": crontab(minute="17")},  # hourly, off the crowded full hour
     "forget-expired-tokens": {"task": "customers.forget_expired_tokens", "schedule": crontab(minute="43", hour="3")},

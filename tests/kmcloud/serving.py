@@ -78,12 +78,12 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 @contextmanager
-def serving(directory: Path, *arguments: str) -> Iterator[Serving]:
+def serving(directory: Path, **settings: str) -> Iterator[Serving]:
     """Start it and wait until it is ready; whatever the test leaves of it is killed afterwards."""
-    environment = {**os.environ, "KM_DATA_DIR": str(directory), "KM_LOG_LEVEL": "WARNING"}
+    environment = {**os.environ, "KM_DATA_DIR": str(directory), "KM_LOG_LEVEL": "WARNING", **settings}
     with (directory / "stderr").open("w") as stderr:
         process = subprocess.Popen(
-            [*MANAGE, "serve", "--port", "0", "--json", *arguments],
+            [*MANAGE, "serve", "--port", "0", "--json"],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=stderr,

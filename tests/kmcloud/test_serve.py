@@ -21,6 +21,7 @@ from tests.kmcloud.serving import MANAGE, Serving, serving
 
 BATCH_EVENTS = 20
 SENDERS = 4
+NOBODY_LISTENS = 1  # a port for whom it takes root to listen at, and nobody does
 BATCHES_BETWEEN = 25  # acknowledged between one kill and the next
 
 
@@ -174,6 +175,18 @@ def test_kill_9_of_the_supervisor_leaves_no_orphan(service: Serving) -> None:
     service.process.kill()
     service.process.wait()
     await_that(lambda: all(has_ended(process) for process in processes))
+
+
+def test_a_broker_that_is_down_delays_events_and_no_request(tmp_path: Path) -> None:
+    with serving(tmp_path, KM_BROKER_URL=f"redis://127.0.0.1:{NOBODY_LISTENS}/0") as service:
+        with Load(service, service.make_key()) as load:
+            load.await_batches(5)
+        assert {str(UUID(each)) for each in stored_ids(service)} >= load.acknowledged
+        health = json.loads(get(service, "/health")[1])
+        assert (health["status"], health["checks"]["broker"]["status"]) == ("degraded", "degraded")
+        assert get(service, "/readyz")[0] == 200
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(15) == 0
 
 
 def test_idle_connections_keep_nobody_out(shared: Serving) -> None:

@@ -27,6 +27,7 @@ def test_list_names_every_setting_its_value_and_its_source(
     assert said["agent.idle_seconds"] == {"value": 7.0, "source": str(machine / "config" / "config.toml")}
     assert said["api_url"]["source"] == "default"
     shown = km("config", "list").out
+    assert km("config").out == shown
     assert "redaction.patterns.ticket" in shown and "KM_LOG_LEVEL" in shown
 
 

@@ -1,6 +1,6 @@
 """Show and change settings. Each value is shown with where it comes from: flag, environment, file or default.
 
-km-client config list
+km-client config                  every setting, as `km-client config list`
 km-client config set redaction.patterns.ticket 'TICKET-[0-9]{6}'
 """
 
@@ -19,7 +19,8 @@ KEY_NAME = "api_key"  # kept in a file of its own, shown here in part
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    verbs = parser.add_subparsers(dest="action", metavar="ACTION")
+    parser.set_defaults(action="list", json=False)
     listing = verbs.add_parser("list", help="every setting, its value and its source")
     getting = verbs.add_parser("get", help="the value of one setting")
     setting = verbs.add_parser("set", help="write one setting to the file")
