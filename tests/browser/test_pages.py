@@ -61,10 +61,16 @@ def test_every_page_fits_keeps_still_and_follows_the_theme(
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert ground == {"light": "rgb(246, 247, 249)", "dark": "rgb(12, 14, 17)"}[theme]
     page.goto(everything.address)
-    for row in page.locator("#exchanges summary").all():
-        row.click()
-    expect(page.locator("#exchanges .sides")).to_have_count(9)
+    open_every_row(page, 9)
     assert fits(page, width)
+
+
+def open_every_row(page: Page, rows: int) -> None:
+    """One after the other: what a row shows when it opens moves the rows below it."""
+    expect(page.locator("#exchanges summary")).to_have_count(rows)
+    for number, row in enumerate(page.locator("#exchanges summary").all(), 1):
+        row.click()
+        expect(page.locator("#exchanges .sides")).to_have_count(number)
 
 
 def test_an_address_that_leads_nowhere_says_so_in_the_same_look(page: Page, complaints: Complaints) -> None:
@@ -87,9 +93,7 @@ def test_hostile_words_in_every_field_do_nothing(page: Page, recording: Recordin
     page.goto("/app/")
     expect(page.get_by_text(HOSTILE).first).to_be_visible()
     page.goto(recording.address)
-    for row in page.locator("#exchanges summary").all():
-        row.click()
-    expect(page.locator("#exchanges .sides")).to_have_count(4)
+    open_every_row(page, 4)
     page.goto(f"{recording.address}/exchanges/{asked['id']}")
     expect(page.get_by_role("heading", level=1)).to_contain_text("alert(1)")
     assert page.locator("img").count() == 0

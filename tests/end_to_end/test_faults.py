@@ -46,7 +46,7 @@ def test_a_session_while_the_server_is_down_is_stored_when_it_is_back(
         assert client.finish() == 0
     eventually(lambda: "reach" in laptop.km("status").stdout, what="`status` says that the server cannot be reached")
     own_service.start()
-    laptop.wait_until_shipped()
+    laptop.wait_until_shipped(within=120)  # the agent backs off for up to a minute
     assert_everything_stored(client, own_service, session_id)
 
 

@@ -6,13 +6,14 @@ import os
 import tempfile
 from pathlib import Path
 
+from km_client import paths
 from km_client.errors import ClientError
 
 
 def replace_file(path: Path, content: bytes, *, mode: int) -> None:
     """Replace `path` at once and whole, in a directory that only its owner may look into."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        paths.make_private(path.parent)
         fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
         raise _unwritable(path, error) from None

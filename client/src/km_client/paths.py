@@ -1,4 +1,4 @@
-"""Where this user's files are. Nothing here creates, opens or checks anything.
+"""Where this user's files are. Only `make_private` touches the disk.
 
     config_dir()   $KM_CONFIG_DIR, else ~/.config/kilometers       (macOS ~/Library/Application Support/kilometers,
     data_dir()     $KM_DATA_DIR,   else ~/.local/share/kilometers    Windows %APPDATA% and %LOCALAPPDATA%)
@@ -10,6 +10,7 @@ client's configuration; the defaults need none.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -60,6 +61,17 @@ def log_dir() -> Path:
 def refused_dir() -> Path:
     """Events a server refused for good, with the reason."""
     return data_dir() / "refused"
+
+
+def make_private(directory: Path) -> None:
+    """Make `directory`, and what is missing above it, for this user's eyes only. Raises `OSError`.
+
+    `Path.mkdir(mode, parents=True)` gives the mode to the last one only: the others would be open to every user.
+    """
+    for each in (*reversed(directory.parents), directory):
+        if not each.is_dir():
+            with contextlib.suppress(FileExistsError):  # another relay or the agent made it just now
+                each.mkdir(mode=0o700)
 
 
 def _chosen(variable: str) -> Path | None:

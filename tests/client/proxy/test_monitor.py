@@ -52,11 +52,12 @@ def test_flags_and_variables_are_written_down(monitor: StartMonitor) -> None:
     assert relay.session().name != "mine"
 
 
-def test_only_the_user_can_read_what_was_recorded(monitor: StartMonitor) -> None:
+def test_only_the_user_can_read_what_was_recorded(monitor: StartMonitor, data_dir: Path) -> None:
     relay = monitor(["cat"], preexec_fn=lambda: os.umask(0))
     relay.finish(b"secret\n")
     spool = relay.session()
-    assert stat.S_IMODE(spool.path.stat().st_mode) == 0o700
+    for directory in (spool.path, spool.path.parent, data_dir):
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in spool.path.iterdir()} == {0o600}
 
 

@@ -21,6 +21,7 @@ from zlib import crc32
 
 import msgspec
 
+from km_client import paths
 from km_client.agent.position import Marks
 
 SLOT_BYTES = 4096  # enough for a few requests in flight; a session that needs more gets larger slots
@@ -109,7 +110,7 @@ class CheckpointFile:
         size = self._slot_bytes
         while size < len(slot):
             size *= 2
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        paths.make_private(self.path.parent)
         new = self.path.with_suffix(".new")
         try:
             fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from km_client import paths
 from km_client.agent.events import shortened
 
 FILES = 8  # the log is given up in eighths
@@ -80,7 +81,7 @@ class LocalLog:
         newest = files[-1] if files else self._directory / _name(1)
         if files and newest.stat().st_size >= self._file_bytes:
             newest = self._directory / _name(_number(newest) + 1)
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        paths.make_private(self._directory)
         self._fd = os.open(newest, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         self._size = _without_torn_line(self._fd)
         for old in files[: max(0, len(files) + 1 - FILES)]:

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 def run(*, in_foreground: bool) -> bool:
     """Be the agent. Returns whether this process was it, or found another that is."""
-    paths.agent_dir().mkdir(parents=True, exist_ok=True, mode=0o700)
+    paths.make_private(paths.agent_dir())
     _set_up_log(in_foreground)
     was_agent = False
     while (fd := _take_lock()) >= 0:

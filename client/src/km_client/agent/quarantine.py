@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from km_client import paths
 from km_client.capture.journal import DIRECTIONS, JournalError, encode_gap, read_segment, segment_header
 from km_client.capture.losses import Loss
 from km_client.capture.spool import SessionSpool
@@ -23,7 +24,7 @@ def set_aside(spool: SessionSpool, segment: Path, refused: Path) -> Path:
     """Move one away; where its copy is. Raises `OSError`; then it is still where it was."""
     direction = segment.name.partition("-")[0]
     stat = segment.stat()
-    refused.mkdir(parents=True, exist_ok=True, mode=0o700)
+    paths.make_private(refused)
     kept = refused / f"{spool.name}-{segment.name}"
     shutil.copyfile(segment, kept)
     gap = encode_gap((Loss("corrupt", 1, stat.st_size),), 0, stat.st_mtime_ns)

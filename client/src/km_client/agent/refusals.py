@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from km_client import paths
+
 
 class Refusal(msgspec.Struct, frozen=True):
     """Why a server refused one event."""
@@ -62,7 +64,7 @@ class RefusalStore:
         if not new:
             return 0
         lines = b"".join(msgspec.json.encode(_entry(one, at)) + b"\n" for one in new)
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        paths.make_private(self._directory)
         fd = os.open(self._path(run), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(fd, "ab") as file:
             file.write(lines if _ends_whole(self._path(run)) else b"\n" + lines)

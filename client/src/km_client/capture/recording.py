@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from km_client import paths
 from km_client.capture import lock, status
 from km_client.capture.journal import (
     REQUEST,
@@ -113,7 +114,7 @@ def _make(directory: Path, session: Mapping[str, object]) -> int:
     hidden = directory.with_name(f".{directory.name}.new")
     fd = -1
     try:
-        hidden.mkdir(mode=0o700, parents=True, exist_ok=True)
+        paths.make_private(hidden)
         _write_private(hidden / SESSION_FILE, json.dumps(session, indent=1).encode())
         fd = os.open(hidden / STATUS_FILE, os.O_RDWR | os.O_CREAT, 0o600)
         status.preallocate(fd)

@@ -24,7 +24,7 @@ def ensure_agent_running() -> bool:
     if lock.is_held(paths.agent_lock()):
         return False
     directory = paths.agent_dir()
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    paths.make_private(directory)
     log = os.open(directory / "agent.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         _start_detached([sys.executable, "-m", MODULE], log)
