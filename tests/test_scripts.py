@@ -24,11 +24,11 @@ def run(*command: str, env: dict[str, str] | None = None) -> subprocess.Complete
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of what the set-up reads, with nothing installed."""
-    for name in ("requirements", "protocol", "client"):
-        (tmp_path / name).mkdir()
+    for name in ("requirements", *environment.PACKAGES):
+        (tmp_path / name).mkdir(parents=True)
     for name in ("demo", "dev"):
         (tmp_path / "requirements" / f"{name}.txt").write_text("example==1.0\n")
-    for name in ("protocol", "client"):
+    for name in environment.PACKAGES:
         (tmp_path / name / "pyproject.toml").write_text("")
     monkeypatch.setattr(environment, "ROOT", tmp_path)
     monkeypatch.setattr(environment, "VENV", tmp_path / ".venv")
