@@ -10,12 +10,12 @@ wait for it. A database that cannot be reached is nobody's fault, and raises.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from events import inbox, quarantine, quotas, rollups, sessions, store
 from events.models import InboxEntry
@@ -43,13 +43,24 @@ class Drained:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Digest:
+    """What inbox rows come to: their events, each once, and the row that brought it."""
+
+    entries: Sequence[InboxEntry]
+    events: Mapping[store.Key, tuple[InboxEntry, store.NewEvent]]
+
+
 def drain(*, now: datetime) -> Drained:
     """Store the oldest rows that are due. Raises `OperationalError` or `InterfaceError` when the database is away."""
     entries: list[InboxEntry] = []
     try:
-        with turn(), transaction.atomic():
-            entries = inbox.claim(now=now)
-            return _store(entries) if entries else Drained()
+        if connection.features.has_select_for_update_skip_locked:
+            with transaction.atomic():
+                entries = inbox.claim(now=now)
+                return _store(_digest(entries))
+        entries = inbox.claim(now=now)
+        return _store_in_turn(_digest(entries))
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever a row's content provokes: find out which row it is
@@ -60,26 +71,39 @@ def drain(*, now: datetime) -> Drained:
 def _drain_alone(entry: InboxEntry, now: datetime) -> Drained:
     """One row in a transaction of its own; a row that fails is put off or set aside."""
     try:
-        with turn(), transaction.atomic():
-            if not inbox.is_there(entry):
-                return Drained()  # another drain was first
-            return _store([entry])
+        return _store_in_turn(_digest([entry]))
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:  # noqa: BLE001 - as above
         return Drained(rows=1, quarantined=int(quarantine.put_off(entry, error, now=now)))
 
 
-def _store(entries: Sequence[InboxEntry]) -> Drained:
-    """Inside a transaction: everything of `entries`, and the rows themselves deleted."""
-    found: dict[store.Key, tuple[InboxEntry, store.NewEvent]] = {}
+def _store_in_turn(digest: _Digest) -> Drained:
+    """For rows that nothing has held while they were decoded: others write meanwhile, and may have drained them too."""
+    if not digest.entries:
+        return Drained()
+    with turn(), transaction.atomic():
+        if inbox.are_there(digest.entries):
+            return _store(digest)
+    return Drained(rows=len(digest.entries))
+
+
+def _digest(entries: Sequence[InboxEntry]) -> _Digest:
+    """Decode `entries`: half of the work, and none that needs the database."""
+    events: dict[store.Key, tuple[InboxEntry, store.NewEvent]] = {}
     for entry in entries:
         for event in stored_form(entry):
-            found.setdefault(event.key, (entry, event))
-    added = store.insert([event for _, event in found.values()])
-    new = [found[key] for key in sorted(added)]
-    sessions.add([event for _, event in new])
-    rollups.add([event for _, event in new])
-    quotas.settle(entries, [(entry, event.size) for entry, event in new])
-    inbox.remove(entries)
-    return Drained(len(entries), len(new), sum(entry.events for entry in entries) - len(new))
+            events.setdefault(event.key, (entry, event))
+    return _Digest(entries, events)
+
+
+def _store(digest: _Digest) -> Drained:
+    """Inside a transaction: everything of `digest`, and the rows themselves deleted."""
+    if not digest.entries:
+        return Drained()
+    new = store.insert(event for _, event in digest.events.values())
+    sessions.add(new)
+    rollups.add(new)
+    quotas.settle(digest.entries, [(digest.events[event.key][0], event.size) for event in new])
+    inbox.remove(digest.entries)
+    return Drained(len(digest.entries), len(new), sum(entry.events for entry in digest.entries) - len(new))

@@ -66,7 +66,8 @@ class Histogram:
 
     def encode(self) -> bytes:
         """The bytes to store."""
-        return b"".join(_PAIR.pack(bucket, min(self.counts[bucket], MAX_COUNT)) for bucket in sorted(self.counts))
+        pairs = [number for bucket in sorted(self.counts) for number in (bucket, min(self.counts[bucket], MAX_COUNT))]
+        return struct.pack("<" + "hI" * (len(pairs) // 2), *pairs)
 
     @classmethod
     def decode(cls, stored: bytes | memoryview) -> Histogram:

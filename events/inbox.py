@@ -1,7 +1,7 @@
 """The inbox: one row a request, holding the body as it arrived. The answer 200 follows the commit of that row.
 
     append(Draft(customer_id=7, received_at=now, kind="events", encoding="zstd", events=100, …))   → the day's count
-    claim(now=moment)     → rows nobody else is draining, oldest first (inside the drain's transaction)
+    claim(now=moment)     → the oldest rows to drain
 
 Durable means: the database has flushed it. Neither a worker nor a broker has seen it yet, so neither can lose it.
 """
@@ -58,7 +58,11 @@ def append(draft: Draft) -> int:
 
 
 def claim(*, now: datetime) -> list[InboxEntry]:
-    """The oldest rows that are due, not more than one transaction should hold. Call inside a transaction."""
+    """The oldest rows that are due, not more than one transaction should hold.
+
+    In a transaction on PostgreSQL nobody else gets them until its end. SQLite has no row locks: ask `are_there` before
+    anything is written.
+    """
     due = InboxEntry.objects.filter(retry_at__lte=now).order_by("id")
     if connection.features.has_select_for_update_skip_locked:
         due = due.select_for_update(skip_locked=True)
@@ -66,9 +70,10 @@ def claim(*, now: datetime) -> list[InboxEntry]:
     return list(InboxEntry.objects.filter(id__in=_fitting(list(sizes))).order_by("id"))
 
 
-def is_there(entry: InboxEntry) -> bool:
-    """Whether `entry` is still to be drained; then nobody else drains it in this transaction."""
-    return InboxEntry.objects.select_for_update().filter(pk=entry.pk).exists()
+def are_there(entries: Sequence[InboxEntry]) -> bool:
+    """Whether all `entries` are still to be drained; then nobody else drains them in this transaction."""
+    ids = [entry.pk for entry in entries]
+    return len(InboxEntry.objects.select_for_update().filter(pk__in=ids).values_list("pk")) == len(ids)
 
 
 def remove(entries: Sequence[InboxEntry]) -> None:
