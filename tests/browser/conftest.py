@@ -176,6 +176,14 @@ class Recording:
 
 
 @pytest.fixture
+def earlier(service: Service, account: Account) -> None:
+    """A session of before, so that the first page is the list: without any it is the first steps, then reloads."""
+    talk = Talk(uuid.uuid4().hex, started_at=datetime.now(UTC) - timedelta(minutes=1))
+    talk.notify("n/earlier")
+    Recording(talk, service, account).send()
+
+
+@pytest.fixture
 def recording(service: Service, account: Account) -> Recording:
     """A session that began ten seconds ago; nothing is said yet."""
     began = datetime.now(UTC) - timedelta(seconds=10)

@@ -47,6 +47,7 @@ def test_new_messages_and_awaited_answers_appear_without_a_reload(page: Page, re
     assert is_marked(page)
 
 
+@pytest.mark.usefixtures("earlier")
 def test_a_new_session_appears_in_the_list_without_a_reload(page: Page, recording: Recording) -> None:
     page.goto("/app/")
     mark(page)

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -88,11 +89,11 @@ class Laptop:
 
     def shut_down(self) -> None:
         """Stop the agent as a user would; kill it if it does not stop, and say so."""
-        agents = self.agents()
-        if not agents:
-            return
-        self.km("agent", "stop")
-        _, alive = psutil.wait_procs(agents, timeout=15)
+        alive = self.agents()
+        deadline = time.monotonic() + 15
+        while alive and time.monotonic() < deadline:
+            self.km("agent", "stop")  # one that has only just started is not known as running yet: ask again
+            _, alive = psutil.wait_procs(alive, timeout=1)
         for agent in alive:
             agent.kill()
         assert not alive, "`km-client agent stop` did not stop the agent"
