@@ -1,6 +1,6 @@
 """The inbox: one row a request, holding the body as it arrived. The answer 200 follows the commit of that row.
 
-    append(Draft(customer_id=7, received_at=now, kind="events", encoding="zstd", events=100, …))   → the day's count
+    append(Draft(customer_id=7, received_at=now, kind="events", encoding="zstd", …))   → Outcome(…, used=4_900)
     claim(now=moment)     → the oldest rows to drain
 
 Durable means: the database has flushed it. Neither a worker nor a broker has seen it yet, so neither can lose it.
@@ -8,14 +8,15 @@ Durable means: the database has flushed it. Neither a worker nor a broker has se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models.functions import Length
 
-from events import quotas, wakeup
+from events import quotas, store, wakeup
 from events.group_commit import GroupCommit
 from events.models import InboxEntry
 from events.turns import turn
@@ -32,29 +33,33 @@ _INSERT = f"""
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A request that was judged: what to keep of it, and what it claims of the quota."""
+    """A request that was judged. `ids` are its good events, stored id → index; `left_out` the indexes of the others."""
 
     customer_id: int
     received_at: datetime
     kind: str
     encoding: str
     body: bytes
-    events: int
-    skipped: str
-    duplicates: int
+    ids: Mapping[UUID, int]
+    left_out: Sequence[int]
+    repeats: int
     limit: int | None
 
-    @property
-    def claim(self) -> quotas.Claim:
-        return quotas.Claim(self.customer_id, self.events, self.limit, self.duplicates)
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a draft. `used` is the day's count with it, `None` when it did not fit: then nothing was kept."""
+
+    claim: quotas.Claim
+    used: int | None
 
 
-def append(draft: Draft) -> int:
-    """Commit `draft`, and say how much of the day's quota is used. Raises `QuotaExceeded`, database errors."""
-    used = _commits.submit(draft)
-    if used is None:
-        raise quotas.exceeded(draft.claim, now=draft.received_at)
-    return used
+def append(draft: Draft) -> Outcome:
+    """Commit `draft`. Raises `QuotaExceeded`, database errors."""
+    outcome = _commits.submit(draft)
+    if outcome.used is None:
+        raise quotas.exceeded(outcome.claim, now=draft.received_at)
+    return outcome
 
 
 def claim(*, now: datetime) -> list[InboxEntry]:
@@ -93,29 +98,36 @@ def _fitting(sizes: Sequence[tuple[int, int, int]]) -> list[int]:
     return ids
 
 
-def _write(drafts: Sequence[Draft]) -> list[int | None]:
-    """Commit the drafts that fit their quota; the count of the day for each, `None` for one that did not fit."""
+def _write(drafts: Sequence[Draft]) -> list[Outcome]:
+    """Commit the drafts that fit their quota, each without what is stored already."""
+    known = _known(drafts)
     adapt = connection.ops.adapt_datetimefield_value
+    outcomes, rows = [], []
     with turn(), transaction.atomic(), connection.cursor() as cursor:
-        used = [quotas.reserve(cursor, draft.claim, day=draft.received_at.astimezone(UTC).date()) for draft in drafts]
-        rows = [
-            (
-                draft.customer_id,
-                moment := adapt(draft.received_at),
-                draft.kind,
-                draft.encoding,
-                draft.events,
-                draft.skipped,
-                moment,
-                draft.body,
-            )
-            for draft, count in zip(drafts, used, strict=True)
-            if count is not None and draft.events
-        ]
+        for draft in drafts:
+            stored = [index for event_id, index in draft.ids.items() if event_id in known[draft.customer_id]]
+            events = len(draft.ids) - len(stored)
+            claim = quotas.Claim(draft.customer_id, events, draft.limit, draft.repeats + len(stored))
+            used = quotas.reserve(cursor, claim, at=draft.received_at)
+            outcomes.append(Outcome(claim, used))
+            if used is not None and events:
+                skipped = ",".join(map(str, sorted([*draft.left_out, *stored])))
+                moment = adapt(draft.received_at)
+                about = (draft.customer_id, moment, draft.kind, draft.encoding, events, skipped)
+                rows.append((*about, moment, draft.body))
         cursor.executemany(_INSERT, rows)
     if rows:
         wakeup.drain_soon()
-    return used
+    return outcomes
 
 
-_commits: GroupCommit[Draft, int | None] = GroupCommit(_write)
+def _known(drafts: Sequence[Draft]) -> dict[int, set[UUID]]:
+    """What is stored already of the drafts' events, by customer. A courtesy, so before anything is locked; asked for
+    all of a group at once, because each question costs every thread of this process a turn at Python's lock."""
+    ids: dict[int, list[UUID]] = {}
+    for draft in drafts:
+        ids.setdefault(draft.customer_id, []).extend(draft.ids)
+    return {customer_id: store.known(customer_id, wanted) for customer_id, wanted in ids.items()}
+
+
+_commits: GroupCommit[Draft, Outcome] = GroupCommit(_write)

@@ -20,7 +20,7 @@ from km_protocol.envelope import Event, check_timestamp, message_text, stored_id
 from km_protocol.errors import EventError
 
 from customers.authentication import Principal
-from events import bodies, formats, inbox, store
+from events import bodies, formats, inbox
 from events.errors import InvalidEvent, UndecodableBody
 
 _NUL_ESCAPE = b"\\u0000"
@@ -50,17 +50,9 @@ class _Verdict:
     """What was found out about each event of one body."""
 
     def __init__(self) -> None:
-        self.ids: dict[UUID, int] = {}  # stored id → index, of what is new as far as this body tells
+        self.ids: dict[UUID, int] = {}  # stored id → index, of the good ones
         self.repeated: list[int] = []
         self.refused: dict[int, EventError] = {}
-
-    def drop(self, stored: set[UUID]) -> None:
-        self.repeated += [self.ids.pop(event_id) for event_id in stored]
-
-    @property
-    def skipped(self) -> str:
-        """As `InboxEntry.skipped` holds it."""
-        return ",".join(map(str, sorted([*self.repeated, *self.refused])))
 
 
 def accept(principal: Principal, kind: str, encoding: bodies.Encoding, body: bytes, *, now: datetime) -> Receipt:
@@ -74,23 +66,20 @@ def accept(principal: Principal, kind: str, encoding: bodies.Encoding, body: byt
     if verdict.refused and formats.is_lone(kind, text):
         refusal = verdict.refused[0]
         raise InvalidEvent(str(refusal), refusal.hint)
-    if verdict.ids:
-        verdict.drop(store.known(principal.customer_id, verdict.ids))
-    used = inbox.append(
-        inbox.Draft(
-            customer_id=principal.customer_id,
-            received_at=now,
-            kind=kind,
-            encoding=encoding,
-            body=body,
-            events=len(verdict.ids),
-            skipped=verdict.skipped,
-            duplicates=len(verdict.repeated),
-            limit=principal.events_per_day,
-        )
-    )
     rejected = list(_rejections(verdict, text)) if verdict.refused else []
-    return Receipt(len(verdict.ids), len(verdict.repeated), rejected, used, principal.events_per_day)
+    draft = inbox.Draft(
+        customer_id=principal.customer_id,
+        received_at=now,
+        kind=kind,
+        encoding=encoding,
+        body=body,
+        ids=verdict.ids,
+        left_out=[*verdict.repeated, *verdict.refused],
+        repeats=len(verdict.repeated),
+        limit=principal.events_per_day,
+    )
+    kept = inbox.append(draft)
+    return Receipt(kept.claim.events, kept.claim.duplicates, rejected, kept.used or 0, kept.claim.limit)
 
 
 def _judge(decoded: Sequence[Event | EventError], customer_id: int, *, now: datetime, suspicious: bool) -> _Verdict:

@@ -77,6 +77,7 @@ def _receive(request: HttpRequest, kind: str) -> Receipt:
 def _refusal(error: ApiError, kind: str) -> HttpResponse:
     _log.info("refused", kind=kind, status=error.status, code=error.code)
     response = as_response(error)
+    response._has_been_logged = True  # type: ignore[attr-defined]  # Django would log it a second time
     if error.status == MethodNotAllowed.status:
         response["Allow"] = "POST"
     return response

@@ -1,6 +1,6 @@
 """How much a customer may still send today: one counter a customer and UTC day, moved by one statement.
 
-    used = reserve(cursor, Claim(customer_id=7, events=100, limit=100_000), day=date(2026, 11, 22))
+    used = reserve(cursor, Claim(customer_id=7, events=100, limit=100_000), at=moment)
     → 4_800, the day's count with these; or None: over the limit, and nothing was counted
 
 The statement adds and compares at once, so no two processes can both take the last place. It runs in the transaction
@@ -44,9 +44,12 @@ class Claim:
     duplicates: int = 0
 
 
-def reserve(cursor: CursorWrapper, claim: Claim, *, day: date) -> int | None:
+def reserve(cursor: CursorWrapper, claim: Claim, *, at: datetime) -> int | None:
     """The day's count with `claim` in it, or `None` when it does not fit: then it is counted as refused."""
+    day = at.astimezone(UTC).date()
     limit = NO_LIMIT if claim.limit is None or not claim.events else claim.limit
+    if not claim.events and not claim.duplicates:
+        return 0
     if claim.events <= limit:
         cursor.execute(_RESERVE, (claim.customer_id, day, claim.events, 0, claim.duplicates, 0, 0, limit))
         row = cursor.fetchone()

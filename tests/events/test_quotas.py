@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 import time_machine
@@ -87,7 +88,8 @@ def test_the_customers_room_learns_what_was_used(limited: Sender) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_threads_at_the_edge_get_exactly_what_is_left() -> None:
     def draft() -> inbox.Draft:
-        return inbox.Draft(7, EVENING, "events", "", b"{}", events=3, skipped="", duplicates=0, limit=10)
+        ids = {uuid4(): index for index in range(3)}
+        return inbox.Draft(7, EVENING, "events", "", b"{}", ids, left_out=[], repeats=0, limit=10)
 
     outcomes: list[bool] = []
     start = threading.Barrier(8)
