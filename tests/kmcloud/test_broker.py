@@ -55,8 +55,8 @@ def test_a_reader_that_looks_all_the_time_gets_every_message_whole(connect: Any,
 
 
 def test_half_a_message_of_a_killed_process_is_passed_over(connect: Any, tmp_path: Path, queue_name: str) -> None:
-    (tmp_path / f"1_half.{queue_name}.msg").write_text("")
-    (tmp_path / f"2_half.{queue_name}.msg").write_text('{"body": ')
+    (tmp_path / f"00_half.{queue_name}.msg").write_text("")
+    (tmp_path / f"01_half.{queue_name}.msg").write_text('{"body": ')
     with connect() as connection:
         queue = connection.SimpleQueue(queue_name)
         queue.put({"number": 7})
