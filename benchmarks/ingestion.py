@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sqlite3
 import statistics
 import subprocess
@@ -31,6 +30,7 @@ import psutil
 import zstandard
 
 from benchmarks._event_load import Load, Messages, Sent
+from benchmarks._machine import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 DRAIN_TIMEOUT_SECONDS = 120.0
@@ -159,17 +159,6 @@ def figures(name: str, sent: Sent) -> dict[str, float]:
     }
 
 
-def machine() -> dict[str, Any]:
-    """Where this ran."""
-    return {
-        "system": f"{platform.system()} {platform.release()}",
-        "cpus": os.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-    }
-
-
 def main() -> int:
     """Run both phases; exit with 1 when anything was lost or stored twice."""
     parser = argparse.ArgumentParser(prog="scripts/bench ingestion", description="Ingestion on SQLite FULL.")
@@ -195,7 +184,7 @@ def main() -> int:
             "stored_events": rows,
             "lost_events": len(sent - stored),
             "sent_equals_stored": intact,
-            "machine": machine(),
+            "machine": machine() | {"sqlite": sqlite3.sqlite_version},
         }
     print(json.dumps(result))
     return 0 if intact else 1

@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -29,10 +28,10 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from benchmarks._machine import machine
 from benchmarks._relay_connection import Connection
 from benchmarks._relay_peers import PEERS, PeerError
 from benchmarks._relay_report import Contender, results
@@ -62,7 +61,12 @@ def main() -> int:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("KM_")}
         environment |= {"HOME": name, "KM_DATA_DIR": str(directory / "kilometers"), "KM_AGENT": "off"}
         measure(contenders, [str(tee), "--server"], environment, options.rounds)
-    report = {"benchmark": "relay", "machine": machine(), "rounds": options.rounds, **results(contenders)}
+    report = {
+        "benchmark": "relay",
+        "machine": machine() | {"load_1m": round(os.getloadavg()[0], 1)},
+        "rounds": options.rounds,
+        **results(contenders),
+    }
     print(json.dumps(report))
     return 0 if all(report["met"].values()) else 1
 
@@ -174,17 +178,6 @@ def _peak_mb(pid: int) -> float:
     if status.exists():
         return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1_024 / 1e6
     return float(psutil.Process(pid).memory_info().rss / 1e6)
-
-
-def machine() -> dict[str, Any]:
-    """Where this ran, and what else ran there."""
-    return {
-        "system": f"{platform.system()} {platform.release()}",
-        "cpus": os.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "python": platform.python_version(),
-        "load_1m": round(os.getloadavg()[0], 1),
-    }
 
 
 def progress(text: str) -> None:
