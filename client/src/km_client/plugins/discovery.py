@@ -1,0 +1,126 @@
+"""From `--plugin PATH` to what is started: the manifest, the program, and what it needs to run.
+
+    ./my-plugin/             a directory with `manifest.json`, and its entry (a Go binary, or a Python file)
+    ./my-plugin/my-plugin    a Go binary with `manifest.json` beside it
+
+Nothing is started or changed here. A `.kmpkg` package is installed first, not run from where it lies.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+from km_protocol.errors import ManifestError
+from km_protocol.kmpkg import manifest as manifests
+from km_protocol.kmpkg.manifest import Manifest, Permissions
+
+from km_client.plugins import executables, python_runner
+from km_client.plugins.errors import RefusedError
+from km_client.plugins.sandbox.files import LIBRARIES, LOADER_CACHE
+
+# What a Python plugin may import without bringing it along.
+_PROVIDED = ("km_plugin_sdk", "km_protocol", "grpclib", "google.protobuf")
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSpec:
+    """A plugin as it lies on disk, checked. `own`, `runs`, `reads`: what the sandbox must leave open."""
+
+    manifest: Manifest
+    path: Path
+    program: Path
+    arguments: tuple[str, ...]
+    own: tuple[Path, ...]
+    runs: tuple[Path, ...] = ()
+    reads: tuple[Path, ...] = ()
+    mutual_tls: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    @property
+    def permissions(self) -> Permissions:
+        return self.manifest.permissions
+
+
+def find(path: Path, *, private: tuple[Path, ...] = ()) -> PluginSpec:
+    """`private`: directories no plugin may contain (where the API key lies). Raises `RefusedError`."""
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - without following links, which `resolve` would
+    if path.suffix == ".kmpkg":
+        message = f"`{path}` is a package, and packages cannot be run directly yet"
+        raise RefusedError("package_unsupported", message, "give the directory it was built from")
+    directory = path if path.is_dir() else path.parent
+    manifest = _read_manifest(path, directory)
+    entry = path if path != directory else directory / manifest.entry
+    own = (directory,) if path == directory else (entry, directory / manifests.FILE_NAME)
+    _keep_apart(own, private)
+    if manifest.runtime == "python":
+        return _python(manifest, path, directory / manifest.entry, (directory,))
+    loader = executables.check(entry)
+    runs, reads = _dynamic(loader)
+    return PluginSpec(manifest, path, entry, (str(entry),), own, runs, reads)
+
+
+def _read_manifest(path: Path, directory: Path) -> Manifest:
+    if not path.exists():
+        raise RefusedError("plugin_missing", f"there is no plugin at `{path}`", "give a directory or a binary")
+    file = directory / manifests.FILE_NAME
+    try:
+        return manifests.parse(file.read_bytes())
+    except FileNotFoundError:
+        message = f"`{directory}` has no `{manifests.FILE_NAME}`"
+        raise RefusedError("manifest_missing", message, "`km-client plugin new` makes a plugin that has one") from None
+    except ManifestError as error:
+        raise RefusedError("manifest_invalid", f"`{file}`: {error}", error.hint) from None
+
+
+def _keep_apart(own: tuple[Path, ...], private: tuple[Path, ...]) -> None:
+    for place in own:
+        for secret in private:
+            if secret.resolve().is_relative_to(place.resolve()):
+                message = f"the plugin's directory `{place}` contains Kilometers' own `{secret}`"
+                raise RefusedError("plugin_place", message, "put the plugin in a directory of its own")
+
+
+def _dynamic(loader: Path | None) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """What a dynamically linked program runs and reads; nothing for a static one."""
+    if loader is None:
+        return (), ()
+    return (loader,), tuple(Path(path) for path in (*LIBRARIES, LOADER_CACHE))
+
+
+def _python(manifest: Manifest, path: Path, entry: Path, own: tuple[Path, ...]) -> PluginSpec:
+    """Run by the interpreter that runs us, isolated, without `site`; see `python_runner.py`."""
+    if not entry.is_file():
+        raise RefusedError(
+            "program_missing", f"the plugin's file `{entry}` does not exist", "see `entry` in its manifest"
+        )
+    interpreter = Path(sys.executable).resolve()
+    loader, libraries = _dynamic(executables.check(interpreter))
+    imports = [entry.parent / "site", *_provided()]
+    runner = Path(python_runner.__file__)
+    arguments = ("-I", "-S", "-B", str(runner), ":".join(map(str, imports)), str(entry))
+    reads = (*libraries, Path(sysconfig.get_path("stdlib")), *_shared_library(), *imports[1:], runner)
+    return PluginSpec(manifest, path, interpreter, (str(interpreter), *arguments), own, (interpreter, *loader), reads)
+
+
+def _shared_library() -> list[Path]:
+    """`libpython3.x.so`, where the interpreter is built on one."""
+    directory, name = sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME")
+    return [Path(directory) / name] if directory and name else []
+
+
+def _provided() -> list[Path]:
+    """The directories the provided packages are imported from: site-packages, and source trees in a checkout."""
+    found: dict[Path, None] = {}
+    for name in _PROVIDED:
+        spec = importlib.util.find_spec(name)
+        for place in (spec.submodule_search_locations if spec else None) or []:
+            found[Path(place).parents[name.count(".")]] = None
+    return list(found)
