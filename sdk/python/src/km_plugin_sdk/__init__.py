@@ -23,7 +23,7 @@ from km_plugin_sdk.errors import ApiError, FeatureNotAvailableError, PluginError
 from km_plugin_sdk.events import Party, StreamEvent
 from km_plugin_sdk.plugin import Plugin
 from km_plugin_sdk.serving import serve
-from km_plugin_sdk.tokens import Claims, validate_token
+from km_plugin_sdk.tokens import Claims, read_lease, validate_lease, validate_token
 from km_plugin_sdk.version import __version__
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ __all__ = [
     "StreamEvent",
     "TokenError",
     "__version__",
+    "read_lease",
     "serve",
+    "validate_lease",
     "validate_token",
 ]
 
