@@ -15,6 +15,8 @@ from km_protocol.claims import (
     CustomerClaims,
     Lease,
     LeaseState,
+    PluginClaims,
+    plugin_audience,
 )
 
 BORN = 1_800_000_000
@@ -83,14 +85,48 @@ def test_no_clock_however_wrong_revives_a_lease_that_was_seen_to_end(at: int, se
     assert not claims.evaluate(a_lease(), at=at, floor=floor, machine="m1").allowed
 
 
-def test_a_token_with_an_unknown_claim_or_without_a_known_one_is_no_customers_token() -> None:
-    good = {
-        "sub": "cus_1", "customer_id": "cus_1", "tier": "Pro", "features": [], "iat": 1, "exp": 2, "jti": "t",
-        "iss": "kilometers", "aud": "km:api", "ver": 1, "client_id": "key_1",
-    }  # fmt: skip
-    assert msgspec.convert(good, CustomerClaims).ver == 1
+COMMON = {
+    "sub": "cus_1", "customer_id": "cus_1", "tier": "Pro", "features": [], "iat": 1, "exp": 2, "jti": "t",
+    "iss": "kilometers", "ver": 1, "client_id": "key_1",
+}  # fmt: skip
+CUSTOMERS = COMMON | {"aud": "km:api"}
+PLUGINS = COMMON | {"aud": "km:plugin:api-logger", "plugin_version": "1.0.0"}
+
+
+@pytest.mark.parametrize(("good", "kind"), [(CUSTOMERS, CustomerClaims), (PLUGINS, PluginClaims)])
+def test_a_token_with_an_unknown_claim_or_without_a_known_one_is_none(
+    good: dict[str, object], kind: type[msgspec.Struct]
+) -> None:
+    assert msgspec.to_builtins(msgspec.convert(good, kind)) == good
     wrong = [good | {"user_id": "cus_1"}, good | {"aud": "km:lease"}, good | {"iss": "other"}, good | {"ver": -1}]
     wrong += [{name: value for name, value in good.items() if name != missing} for missing in good]
     for claims_of in wrong:
         with pytest.raises(msgspec.ValidationError):
-            msgspec.convert(claims_of, CustomerClaims)
+            msgspec.convert(claims_of, kind)
+
+
+def test_a_customers_token_is_no_plugins_and_a_plugins_is_no_customers() -> None:
+    for claims_of, other in ((CUSTOMERS, PluginClaims), (PLUGINS, CustomerClaims)):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(claims_of, other)
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(claims_of | {"plugin_version": "1.0.0"}, other)
+
+
+@pytest.mark.parametrize("name", ["a", "api-logger", "x2-y3-z4", "a" * 64])
+def test_the_audience_names_the_plugin(name: str) -> None:
+    assert msgspec.convert(PLUGINS | {"aud": plugin_audience(name)}, PluginClaims).plugin == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "A", "api_logger", "-a", "a-", "a--b", "1a", "a\n", "a b", "a:b", "a/../b", "ä", "a" * 65]
+)
+def test_an_audience_with_a_name_no_plugin_may_have_is_refused(name: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=r"\$\.aud"):
+        msgspec.convert(PLUGINS | {"aud": plugin_audience(name)}, PluginClaims)
+
+
+@pytest.mark.parametrize("version", ["", "1" * 101, 1])
+def test_a_plugins_version_is_short_text(version: object) -> None:
+    with pytest.raises(msgspec.ValidationError, match=r"\$\.plugin_version"):
+        msgspec.convert(PLUGINS | {"plugin_version": version}, PluginClaims)

@@ -1,6 +1,7 @@
 """What a token and a lease say, and what a lease allows at a moment.
 
-Token claims (JWT, EdDSA only): `sub, customer_id, tier, features, iat, exp, jti, iss, aud, ver, client_id`.
+Token claims (JWT, EdDSA only): `sub, customer_id, tier, features, iat, exp, jti, iss, aud, ver, client_id`. A plugin's
+token has `plugin_version` too, and names the plugin in its audience: `km:plugin:api-logger`.
 A lease is the signed answer to "what may this laptop run while it cannot reach the server?"; `evaluate` is pure, so
 the same table of cases can test it in any language. Times are Unix seconds.
 """
@@ -12,9 +13,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from km_protocol.kmpkg import names, versions
+
 ISSUER = "kilometers"
 API_AUDIENCE = "km:api"
 TOKEN_TYPE = "at+jwt"  # RFC 9068: keeps an access token from being read as anything else  # noqa: S105
+PLUGIN_AUDIENCE = "km:plugin:"  # the plugin's name follows
+PLUGIN_TOKEN_SECONDS = 15 * 60  # three refreshes: one may fail and the next still renews it in time
 LEASE_TYPE = "km-lease+jwt"
 LEASE_AUDIENCE = "km:lease"
 MAX_TOKEN_BYTES = 8 * 1024
@@ -27,8 +32,19 @@ CLOCK_SKEW_SECONDS = 300  # a laptop's clock may be this wrong before it counts 
 SubscriptionStatus = Literal["trialing", "active", "past_due", "unpaid", "paused", "canceled"]
 
 
-class CustomerClaims(msgspec.Struct, forbid_unknown_fields=True):
-    """The claims of a customer's access token. `ver` is the customer's token version: raising it revokes them all.
+_PluginAudience = Annotated[
+    str,
+    msgspec.Meta(pattern=rf"\A{PLUGIN_AUDIENCE}{names.PATTERN}\Z", max_length=len(PLUGIN_AUDIENCE) + names.MAX_LENGTH),
+]
+
+
+def plugin_audience(name: str) -> str:
+    """Whom the token of the plugin `name` is for: `km:plugin:api-logger`."""
+    return f"{PLUGIN_AUDIENCE}{name}"
+
+
+class AccessClaims(msgspec.Struct, forbid_unknown_fields=True):
+    """What every access token says. `ver` is the customer's token version: raising it revokes them all.
 
     `client_id` (required by RFC 9068) is the id of the API key it was made from: its scopes are the token's, and
     revoking the key revokes the token.
@@ -42,9 +58,26 @@ class CustomerClaims(msgspec.Struct, forbid_unknown_fields=True):
     exp: int
     jti: str
     iss: Literal["kilometers"]
-    aud: Literal["km:api"]
     ver: Annotated[int, msgspec.Meta(ge=0)]
     client_id: str
+
+
+class CustomerClaims(AccessClaims, forbid_unknown_fields=True):
+    """The claims of a customer's access token."""
+
+    aud: Literal["km:api"]
+
+
+class PluginClaims(AccessClaims, forbid_unknown_fields=True):
+    """The claims of a plugin's token: its customer's, and for which plugin it was made."""
+
+    aud: _PluginAudience
+    plugin_version: Annotated[str, msgspec.Meta(min_length=1, max_length=versions.MAX_LENGTH)]
+
+    @property
+    def plugin(self) -> str:
+        """The plugin's name."""
+        return self.aud.removeprefix(PLUGIN_AUDIENCE)
 
 
 class Lease(msgspec.Struct, forbid_unknown_fields=True):

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from km_protocol.errors import ManifestError, Problem, VersionError
-from km_protocol.kmpkg import settings
+from km_protocol.kmpkg import names, settings
 from km_protocol.kmpkg.build_flags import refused_flags
 from km_protocol.kmpkg.reading import MISSING, Reader, decode
 from km_protocol.kmpkg.versions import Version, VersionRange
@@ -31,7 +31,6 @@ ANY = VersionRange("*", ())
 Runtime = Literal["go", "python"]
 T = TypeVar("T")
 
-_NAME = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
 _FEATURE = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _PATH_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", re.ASCII)
 # What Windows opens as a device, with any extension.
@@ -120,7 +119,7 @@ def parse(data: bytes) -> Manifest:
 
 
 def _read(reader: Reader) -> Manifest:
-    name = reader.text("name", pattern=_NAME, longest=64, hint="lower-case words joined by `-`, such as `my-plugin`")
+    name = reader.text("name", pattern=names.PATTERN, longest=names.MAX_LENGTH, hint=names.HINT)
     runtime = _runtime(reader)
     return Manifest(
         name=name,
