@@ -26,7 +26,7 @@ import msgspec
 from km_client.plugins import discovery
 from km_client.plugins.settings import HostSettings
 from km_client.plugins.status import PluginStatus
-from km_client.plugins.supervisor import PluginSupervisor
+from km_client.plugins.supervisor import Instance, PluginSupervisor
 from km_plugin_sdk.wire import plugin_pb2
 from km_protocol.envelope import Event
 
@@ -139,7 +139,7 @@ def measure(
 
 def started(spec: discovery.PluginSpec, settings: HostSettings) -> PluginSupervisor:
     supervisor = PluginSupervisor(settings, lambda _: plugin_pb2.PluginConfig(customer_id="cus_bench"))
-    supervisor.start([spec])
+    supervisor.start([Instance(spec.name, spec)])
     state = supervisor.wait_for(spec.name, "running", "refused", "disabled", "backing_off", timeout=30)
     if state != "running":
         sys.exit(f"{spec.name} is {state}: {supervisor.status()[0].trouble}")

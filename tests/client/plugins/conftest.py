@@ -141,7 +141,7 @@ class RunningPlugin:
 async def running(spec: PluginSpec, settings: HostSettings) -> AsyncIterator[RunningPlugin]:
     """Started in its sandbox and initialized; ended and reaped afterwards."""
     log = PluginLog(settings.log_dir / f"{spec.name}.log", lambda: 0.0)
-    around = Surroundings(spec, settings, probe(), log, AttemptLog())
+    around = Surroundings(spec.name, spec, settings, probe(), log, AttemptLog())
     session = Session(around)
     try:
         await session.start(plugin_pb2.PluginConfig(customer_id="cus_test"))

@@ -24,7 +24,7 @@ from km_client.plugins.errors import RefusedError
 from km_client.plugins.sandbox.kernel import Kernel
 from km_client.plugins.settings import Deadlines, HostSettings
 from km_client.plugins.status import PluginStatus, inspection
-from km_client.plugins.supervisor import PluginSupervisor
+from km_client.plugins.supervisor import Instance, PluginSupervisor
 from km_plugin_sdk.wire import plugin_pb2
 from km_protocol.envelope import Event
 
@@ -89,7 +89,7 @@ def until(supervisor: PluginSupervisor, claim: Callable[[PluginStatus], bool]) -
 
 
 def begin(supervisor: PluginSupervisor, spec: discovery.PluginSpec) -> PluginStatus:
-    supervisor.start([spec])
+    supervisor.start([Instance(spec.name, spec)])
     supervisor.wait_for(spec.name, "running", "refused", "disabled", timeout=PATIENCE_SECONDS)
     return only(supervisor)
 
@@ -304,7 +304,7 @@ import sys, time
 from pathlib import Path
 from km_client.plugins import discovery
 from km_client.plugins.settings import HostSettings
-from km_client.plugins.supervisor import PluginSupervisor
+from km_client.plugins.supervisor import Instance, PluginSupervisor
 from km_plugin_sdk.wire import plugin_pb2
 sys.path.insert(0, sys.argv[1])
 from tests.client.plugins.test_plugin_faults import trying
@@ -313,7 +313,7 @@ supervisor = PluginSupervisor(
     HostSettings(place / "state", place / "log", run_root=place), lambda _: plugin_pb2.PluginConfig()
 )
 specs = [discovery.find(Path(path)) for path in sys.argv[3:]]
-supervisor.start(specs)
+supervisor.start([Instance(spec.name, spec) for spec in specs])
 for spec in specs:
     supervisor.wait_for(spec.name, "running", timeout=20)
 supervisor.offer([trying("leave_child")])
@@ -401,9 +401,10 @@ def test_level_off_enforces_nothing_and_says_so(
 def test_new_features_reach_a_running_plugin_without_a_restart(
     supervisor: PluginSupervisor, make_plugin: MakePlugin
 ) -> None:
-    pid = begin(supervisor, make_plugin("python")).pid
-    supervisor.reconfigure()
-    assert (only(supervisor).state, only(supervisor).pid) == ("running", pid)
+    first = begin(supervisor, make_plugin("python"))
+    supervisor.reconfigure([first.key])
+    until(supervisor, lambda _: "reconfigured" in Path(first.log).read_text())
+    assert (only(supervisor).state, only(supervisor).pid) == ("running", first.pid)
 
 
 def test_a_plugin_that_cannot_take_new_features_is_started_anew(

@@ -31,8 +31,9 @@ _NOTIFIER_JOIN_SECONDS = 2.0  # it ends by itself with the plugin's last thread
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every start of one plugin shares."""
+    """What every start of one plugin shares. `key` names this instance of it, also on disk."""
 
+    key: str
     spec: PluginSpec
     settings: HostSettings
     kernel: Kernel
@@ -41,7 +42,7 @@ class Surroundings:
 
     def state_dir(self) -> Path:
         """The one directory the plugin may write to; made when it is not there."""
-        path = self.settings.state_root / self.spec.name
+        path = self.settings.state_root / self.key
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path.resolve()
 

@@ -1,6 +1,6 @@
 """The events that wait for one plugin: bounded in number and bytes, what does not fit is counted by reason.
 
-    >>> queue.offer(events); queue.take(64)
+    >>> queue.offer(events); queue.take(64); queue.settled()
 
 The oldest wait longest and are the ones kept: a plugin that falls behind misses the newest, and sees an unbroken
 beginning. `offer` comes from any thread and never waits; `take` from the host's.
@@ -33,6 +33,7 @@ class EventQueue:
         self._most_events, self._most_bytes = most_events, most_bytes
         self._waiting: deque[tuple[plugin_pb2.StreamEvent, int]] = deque()
         self._bytes = 0
+        self._under_way = 0
         self._dropped: Counter[DropReason] = Counter()
         self._lock = threading.Lock()
 
@@ -53,7 +54,10 @@ class EventQueue:
             self._wake()
 
     def take(self, most: int = BATCH_EVENTS) -> list[plugin_pb2.StreamEvent]:
-        """The next batch, of at most `most` events and `BATCH_BYTES`; empty when nothing waits."""
+        """The next batch, of at most `most` events and `BATCH_BYTES`; empty when nothing waits.
+
+        It counts as under way until `settled`.
+        """
         batch: list[plugin_pb2.StreamEvent] = []
         size = 0
         with self._lock:
@@ -62,7 +66,12 @@ class EventQueue:
                 self._bytes -= event_size
                 size += event_size
                 batch.append(event)
+            self._under_way = len(batch)
         return batch
+
+    def settled(self) -> None:
+        """What became of the batch that was taken is known and counted."""
+        self._under_way = 0
 
     def drop(self, count: int, reason: DropReason) -> None:
         """Count events that were taken and did not reach the plugin, or never will."""
@@ -79,6 +88,12 @@ class EventQueue:
     @property
     def waiting(self) -> int:
         return len(self._waiting)
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing waits and nothing is under way."""
+        with self._lock:
+            return not self._waiting and not self._under_way
 
     def dropped(self) -> dict[str, int]:
         """Events lost so far, by reason; only reasons that happened."""

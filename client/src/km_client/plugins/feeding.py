@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import NoReturn
 
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
@@ -34,21 +33,37 @@ class Delivery:
 
 
 class Feeder:
-    """Feeds one session until it is cancelled or the plugin is lost."""
+    """Feeds one session until it is told to end, is cancelled, or the plugin is lost.
 
-    def __init__(self, session: Session, queue: EventQueue, delivery: Delivery, log: PluginLog) -> None:
+    `arrived` is set when the queue is no longer empty.
+    """
+
+    def __init__(
+        self, session: Session, queue: EventQueue, arrived: asyncio.Event, delivery: Delivery, log: PluginLog
+    ) -> None:
         self._session, self._queue, self._delivery, self._log = session, queue, delivery, log
+        self._arrived = arrived
+        self._ending = asyncio.Event()
         self._timeout = session.deadlines.call
         self._takes_batches = True
         self._late_in_a_row = 0
 
-    async def run(self, arrived: asyncio.Event) -> NoReturn:
-        """`arrived` is set when the queue is no longer empty. Raises `CrashError`."""
-        while True:
-            arrived.clear()
-            while batch := self._queue.take():
-                await self._deliver(batch)
-            await arrived.wait()
+    async def run(self) -> None:
+        """Raises `CrashError`. Returns after `end`, between two batches."""
+        while not self._ending.is_set():
+            self._arrived.clear()
+            while not self._ending.is_set() and (batch := self._queue.take()):
+                try:
+                    await self._deliver(batch)
+                finally:
+                    self._queue.settled()
+            if not self._ending.is_set():
+                await self._arrived.wait()
+
+    def end(self) -> None:
+        """Finish the batch under way and take no other: the events that wait are the next session's."""
+        self._ending.set()
+        self._arrived.set()
 
     async def _deliver(self, batch: Batch) -> None:
         if self._takes_batches and await self._batch_call(batch):

@@ -26,7 +26,7 @@ from km_client.plugins.session import Session
 from km_client.plugins.settings import HUNG_AFTER_DEADLINES
 from km_client.plugins.status import PluginStatus, Trouble
 
-Configure = Callable[[str], plugin_pb2.PluginConfig]  # the plugin's name → its configuration, made anew each time
+Configure = Callable[[str], plugin_pb2.PluginConfig]  # the plugin's key → its configuration, made anew each time
 Monotonic = Callable[[], float]
 
 
@@ -36,7 +36,7 @@ class PluginHost:
     def __init__(self, around: Surroundings, configure: Configure, monotonic: Monotonic) -> None:
         self._around, self._configure, self._monotonic = around, configure, monotonic
         self._loop = asyncio.get_running_loop()
-        self._arrived, self._stop, self._restart = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._arrived, self._stop, self._outdated = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._queue = EventQueue(self._wake)
         self._delivery = Delivery()
         self._budget = RestartBudget(around.settings.back_off_seconds)
@@ -63,17 +63,33 @@ class PluginHost:
                 await self._crashed(error)
             except RefusedError as error:
                 await self._fail("refuse", error)
+            except OSError as error:  # of the host's own: a full disk, no descriptors left
+                await self._crashed(CrashError("host_io", f"the plugin could not be run: {error}"))
         self._queue.clear("not_running")
         self._around.log.close()
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """Ask for the end; `run` returns when it came."""
         self._stop.set()
 
+    def reconfigure(self) -> None:
+        """A running plugin is given its configuration anew; one that cannot take it is started anew, in order."""
+        self._outdated.set()
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._stop.is_set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing waits and no batch is under way, or it takes no events any more."""
+        return self._state not in TAKES_EVENTS or self._queue.is_idle
+
     async def _one_session(self) -> None:
         session = self._session = Session(self._around)
+        self._outdated.clear()  # what is asked for from here on was not yet known to `configure`
         try:
-            if not await self._until_stopped(session.start(self._configure(self._around.spec.name))):
+            if not await self._until_stopped(session.start(self._configure(self._around.key))):
                 await self._become("stop")
                 return
             self._budget.ready(at=self._monotonic())
@@ -100,18 +116,21 @@ class PluginHost:
 
     async def _serve(self, session: Session) -> None:
         """Until the plugin is lost (raises `CrashError`) or must be started anew (returns)."""
-        feeder = Feeder(session, self._queue, self._delivery, self._around.log)
-        tasks = [
-            asyncio.ensure_future(feeder.run(self._arrived)),
+        feeder = Feeder(session, self._queue, self._arrived, self._delivery, self._around.log)
+        tasks: list[asyncio.Future[None]] = [
+            asyncio.ensure_future(feeder.run()),
+            asyncio.ensure_future(self._keep_configured(session)),
             asyncio.ensure_future(self._check_health(session)),
             asyncio.ensure_future(self._watch_exit(session)),
-            asyncio.ensure_future(self._restart.wait()),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-            self._restart.clear()
+            feeder.end()
+            done, _ = await asyncio.wait(tasks[:1], timeout=session.deadlines.call)
+            for task in done:
+                task.result()
         finally:
             for task in tasks:
                 task.cancel()
@@ -128,25 +147,34 @@ class PluginHost:
             failures = 0 if await session.connection.is_healthy(session.deadlines.health) else failures + 1
         raise CrashError("unhealthy", f"the plugin failed {failures} health checks in a row", "it hangs, or is stopped")
 
-    async def reconfigure(self) -> None:
-        """Give a running plugin its new token, features and tier; one that cannot take them is started anew."""
-        session = self._session
-        if self._state != "running" or session is None:
-            return
-        request = plugin_pb2.UpdateConfigRequest(config=session.complete(self._configure(self._around.spec.name)))
+    async def _keep_configured(self, session: Session) -> None:
+        """Returns when the plugin must be started anew to have its new token, features and tier."""
+        takes_it = True
+        while takes_it:
+            await self._outdated.wait()
+            self._outdated.clear()
+            takes_it = await self._update_config(session)
+
+    async def _update_config(self, session: Session) -> bool:
+        """Whether the plugin goes on; one that is gone is noticed elsewhere."""
+        config = session.complete(self._configure(self._around.key))
+        request = plugin_pb2.UpdateConfigRequest(config=config)
+        connection = session.connection
         try:
-            connection = session.connection
             answer = await connection.call(connection.plugin.UpdateConfig, request, session.deadlines.initialize)
         except GRPCError as error:
-            if error.status is not Status.UNIMPLEMENTED:
-                self._around.log.note(f"UpdateConfig failed: {error.message}")
-            self._restart.set()
-        except DISCONNECTED as error:  # or too late: a TimeoutError is an OSError
+            failure = "" if error.status is Status.UNIMPLEMENTED else f"UpdateConfig failed: {error.message}"
+        except TimeoutError:
+            failure = f"UpdateConfig took longer than {session.deadlines.initialize:g} s"
+        except DISCONNECTED as error:
             self._around.log.note(f"UpdateConfig failed: {error}")
+            return True
         else:
-            if not answer.success:
-                self._around.log.note(f"refused its new configuration: {answer.error}")
-                self._restart.set()
+            if answer.success:
+                return True
+            failure = f"refused its new configuration: {answer.error}"
+        self._around.log.note(f"{failure or 'has no UpdateConfig'}; is started anew")
+        return False
 
     async def _crashed(self, error: CrashError) -> None:
         wait = self._budget.after_crash(at=self._monotonic())
@@ -190,6 +218,7 @@ class PluginHost:
         retry_at = self._retry_at
         attempts: list[Attempt] = self._around.attempts.rows()
         return PluginStatus(
+            key=self._around.key,
             name=spec.name,
             version=str(spec.manifest.version),
             path=str(spec.path),

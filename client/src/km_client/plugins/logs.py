@@ -3,7 +3,7 @@
     2026-11-22T15:40:00.123Z stderr: Plugin initialized for customer: cus_1
     2026-11-22T15:40:01.004Z host: crashed (exited with code 3); starts again in 1 s
 
-Two files, `NAME.log` and `NAME.log.1`, of at most `MOST_BYTES` each, readable by their owner only. A plugin that floods
+Two files, `KEY.log` and `KEY.log.1`, of at most `MOST_BYTES` each, readable by their owner only. A plugin that floods
 is read to the end, so that it never blocks, and most of it is thrown away: past `RATE_BYTES` in a window, bytes are
 only counted. Control characters are escaped: a log is shown in a terminal.
 """

@@ -27,7 +27,7 @@ HUNG_AFTER_DEADLINES = 3  # calls in a row that ran out of time, or health check
 
 @dataclass(frozen=True, slots=True)
 class HostSettings:
-    """`state_root/NAME` is what a plugin may write, `log_dir/NAME.log` what it printed. Both are made when needed."""
+    """`state_root/KEY` is what a plugin may write, `log_dir/KEY.log` what it printed. Both are made when needed."""
 
     state_root: Path
     log_dir: Path

@@ -37,6 +37,7 @@ class Trouble:
 class PluginStatus:
     """One plugin at one moment. `dropped` by reason; `retry_in_seconds` while it waits to be started again."""
 
+    key: str
     name: str
     version: str
     path: str

@@ -30,6 +30,9 @@ class Probe(Plugin):
     def initialize(self, config: PluginConfig) -> None:
         self.state_dir = str(config.state_dir)
 
+    def update_config(self, config: PluginConfig) -> None:
+        sys.stderr.write(f"reconfigured {config}\n")
+
     def handle_stream_event(self, event: StreamEvent) -> None:
         order = json.loads(event.message)
         if name := order.pop("try", ""):
