@@ -15,11 +15,14 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from km_client import paths
+from km_client import paths, plugin_settings
 from km_client.errors import ClientError
 from km_client.settings import PATTERN_PREFIX, SETTINGS, Setting, Value, find
+
+if TYPE_CHECKING:
+    from km_client.plugins.sandbox.guarantees import Level
 
 DEFAULT = "default"
 FLAG = "flag"
@@ -35,11 +38,14 @@ class Sourced(NamedTuple):
 class Config:
     """Every setting, checked. Build it with `load`."""
 
-    def __init__(self, values: Mapping[str, Sourced]) -> None:
-        self._values = dict(values)
+    def __init__(self, values: Mapping[str, Sourced], plugins: Mapping[str, Mapping[str, Any]]) -> None:
+        self._values, self._plugins = dict(values), dict(plugins)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Config) and self._values == other._values
+        if not isinstance(other, Config):
+            return False
+        # To a plugin 1, 1.0 and true are three values; to `==` they are one.
+        return self._values == other._values and repr(self._plugins) == repr(other._plugins)
 
     __hash__ = None  # type: ignore[assignment]  # it is compared, never a key
 
@@ -75,6 +81,21 @@ class Config:
         return cast(tuple[str, ...], self._values["redaction.allow"].value)
 
     @property
+    def sandbox(self) -> Level:
+        return cast("Level", self._values["sandbox"].value)
+
+    def plugin_settings(self, name: str) -> Mapping[str, object]:
+        """What the person set for the plugin of that name, tables within tables as they stand in the file."""
+        return self._plugins.get(name, {})
+
+    def find(self, name: str) -> Sourced | None:
+        """The setting called `name`; of a plugin, a whole table too. Raises `ClientError` on a name that cannot be."""
+        if not name.startswith(plugin_settings.PREFIX):
+            return self._values.get(name)
+        value = plugin_settings.value_at({"plugins": self._plugins}, plugin_settings.parts(name))
+        return None if value is None else Sourced(value, str(paths.config_file()))
+
+    @property
     def patterns(self) -> dict[str, str]:
         """Kind → regular expression."""
         named = ((name, found.value) for name, found in self._values.items() if name.startswith(PATTERN_PREFIX))
@@ -86,8 +107,12 @@ def load(flags: Mapping[str, str | None] | None = None, environment: Mapping[str
     variables = os.environ if environment is None else environment
     path = paths.config_file()
     values = {name: Sourced(setting.default, DEFAULT) for name, setting in SETTINGS.items()}
-    for name, value in _flattened(read_file(path)):
+    written = read_file(path)
+    plugins = plugin_settings.checked(written.pop("plugins", {}), str(path))
+    for name, value in _flattened(written):
         values[name] = Sourced(checked(known(name, path), value, str(path)), str(path))
+    for steps, value in plugin_settings.leaves(plugins):
+        values[plugin_settings.name_of(["plugins", *steps])] = Sourced(value, str(path))
     for setting in SETTINGS.values():
         if setting.variable and variables.get(setting.variable):
             text = variables[setting.variable]
@@ -95,7 +120,7 @@ def load(flags: Mapping[str, str | None] | None = None, environment: Mapping[str
     for name, flag in (flags or {}).items():
         if flag is not None:
             values[name] = Sourced(checked(SETTINGS[name], flag, FLAG), FLAG)
-    return Config(values)
+    return Config(values, plugins)
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -121,7 +146,7 @@ def _flattened(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, o
 
 
 def known(name: str, path: Path | None) -> Setting:
-    """The setting called `name`, which stands in the file at `path` or, without one, in a command."""
+    """The setting called `name`, which stands in the file at `path` or, without one, in a command; not a plugin's."""
     setting = find(name)
     if setting is not None:
         return setting

@@ -1,50 +1,81 @@
 """Changes to `config.toml`: checked before they are written, the file's comments and order kept, replaced atomically.
 
-set_value("agent.idle_seconds", "60")      unset("agent.idle_seconds")
+set_value("agent.idle_seconds", "60")                unset("agent.idle_seconds")
+set_value("plugins.my-plugin.log_level", "debug")    unset("plugins.my-plugin")
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import tomlkit
 from tomlkit import TOMLDocument
+from tomlkit.exceptions import TOMLKitError
 
-from km_client import paths
+from km_client import paths, plugin_settings
 from km_client.atomic_file import replace_file
 from km_client.config import checked, known, read_file
+from km_client.errors import ClientError
 from km_client.settings import Value
 
 
 def set_value(name: str, text: str) -> Value:
     """Write one setting to the file. Returns the value as it will be read."""
     path = paths.config_file()
-    value = checked(known(name, None), text, "the command line")
+    steps, value = _parsed(name, text)
     document = _document(path)
-    *tables, last = name.split(".")
+    *tables, last = steps
     table: Any = document
     for part in tables:
         table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ClientError(
+                "bad_setting", f"`{part}` of `{name}` is a value in {path}, not a table", "unset it first"
+            )
     table[last] = list(value) if isinstance(value, tuple) else value
     _write(path, document)
     return value
 
 
 def unset(name: str) -> bool:
-    """Take one setting out of the file; whether it stood there."""
+    """Take one setting, or a table of a plugin's, out of the file; whether it stood there."""
     path = paths.config_file()
-    known(name, None)
+    *tables, last = _steps(name)
     document = _document(path)
-    *tables, last = name.split(".")
     table: Any = document
     for part in tables:
-        table = table.get(part, {})
-    if last not in table:
+        table = table.get(part, {}) if isinstance(table, dict) else {}
+    if not isinstance(table, dict) or last not in table:
         return False
     del table[last]
     _write(path, document)
     return True
+
+
+def _steps(name: str) -> list[str]:
+    if name.startswith(plugin_settings.PREFIX):
+        return plugin_settings.parts(name)
+    known(name, None)
+    return name.split(".")
+
+
+def _parsed(name: str, text: str) -> tuple[list[str], Value]:
+    if not name.startswith(plugin_settings.PREFIX):
+        return name.split("."), checked(known(name, None), text, "the command line")
+    steps = plugin_settings.parts(name)
+    if len(steps) < 3:
+        raise ClientError("unknown_setting", f"`{name}` is a plugin, not a setting of one", f"write `{name}.SETTING`")
+    return steps, _plugins_value(text)
+
+
+def _plugins_value(text: str) -> Value:
+    """What TOML reads as a value that a plugin can be given is that: `5`, `true`, `["a", "b"]`; all else is text."""
+    try:
+        value = tomlkit.value(text).unwrap()
+    except TOMLKitError:
+        return text
+    return text if plugin_settings.problem_of(value) else cast(Value, value)
 
 
 def _document(path: Path) -> TOMLDocument:

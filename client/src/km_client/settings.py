@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 DEFAULT_API_URL = "http://127.0.0.1:8318"  # where `manage.py serve` listens unless it is told otherwise
@@ -15,7 +15,9 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_IDLE_SECONDS = 30.0  # longer than an editor takes to restart a server, so the agent survives that
 DEFAULT_LOG_BYTES = 64 * 1024 * 1024
 
-Value = str | bool | int | float | tuple[str, ...]
+SANDBOX_LEVELS = ("strict", "best-effort", "off")
+
+Value = str | bool | int | float | tuple[str, ...] | list[Any] | dict[str, Any]  # the last two: a plugin's own
 
 
 class Setting(NamedTuple):
@@ -47,10 +49,13 @@ def _text(value: object) -> str:
     return value.strip()
 
 
-def _level(value: object) -> str:
-    if not isinstance(value, str) or value.lower() not in LOG_LEVELS:
-        raise ValueError(f"it must be one of {', '.join(LOG_LEVELS)}")
-    return value.lower()
+def _one_of(words: tuple[str, ...]) -> Callable[[object], str]:
+    def parse(value: object) -> str:
+        if not isinstance(value, str) or value.lower() not in words:
+            raise ValueError(f"it must be one of {', '.join(words)}")
+        return value.lower()
+
+    return parse
 
 
 def _flag(value: object) -> bool:
@@ -110,7 +115,9 @@ SETTINGS: dict[str, Setting] = {
     setting.name: setting
     for setting in (
         Setting("api_url", "KM_API_URL", DEFAULT_API_URL, _url, DEFAULT_API_URL, "the Kilometers server"),
-        Setting("log_level", "KM_LOG_LEVEL", "info", _level, "info", "how much the agent writes to agent.log"),
+        Setting(
+            "log_level", "KM_LOG_LEVEL", "info", _one_of(LOG_LEVELS), "info", "how much the agent writes to agent.log"
+        ),
         Setting("debug", "KM_DEBUG", False, _flag, "true", "log everything, whatever log_level says"),
         Setting(
             "agent.idle_seconds",
@@ -128,6 +135,14 @@ SETTINGS: dict[str, Setting] = {
             _count(1024 * 1024, 2**40, "bytes"),
             str(DEFAULT_LOG_BYTES),
             "how large the local log may grow; the oldest part goes first",
+        ),
+        Setting(
+            "sandbox",
+            "KM_SANDBOX",
+            "strict",
+            _one_of(SANDBOX_LEVELS),
+            "strict",
+            "start a plugin only if its whole sandbox holds (strict), with what holds (best-effort), without (off)",
         ),
         Setting("redaction.enabled", None, True, _flag, "true", "take secrets out before anything is logged or sent"),
         Setting("redaction.allow", None, (), _expressions, '["sk-test-[a-z]+"]', "what looks secret but is none"),

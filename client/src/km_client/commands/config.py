@@ -2,15 +2,17 @@
 
 km-client config                  every setting, as `km-client config list`
 km-client config set redaction.patterns.ticket 'TICKET-[0-9]{6}'
+km-client config set plugins.my-plugin.log_level debug
 """
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser, Namespace
 
 from km_protocol.api_keys import display
 
-from km_client import config, config_edit, credentials, output, paths
+from km_client import config, config_edit, credentials, output, paths, plugin_settings
 from km_client.config import Sourced
 from km_client.errors import ClientError
 from km_client.settings import SETTINGS, Value, find
@@ -49,9 +51,11 @@ def _list(args: Namespace) -> None:
 
 
 def _get(args: Namespace) -> None:
-    found = _all().get(args.name)
+    is_plugins = args.name.startswith(plugin_settings.PREFIX)
+    found = config.load().find(args.name) if is_plugins else _all().get(args.name)
     if found is None:
-        config.known(args.name, None)
+        if not is_plugins:
+            config.known(args.name, None)
         raise ClientError("not_set", f"`{args.name}` is not set", f"run `km-client config set {args.name} VALUE`")
     if args.json:
         output.say_json({"name": args.name, "value": found.value, "source": found.source})
@@ -63,7 +67,8 @@ def _set(args: Namespace) -> None:
     value = config_edit.set_value(args.name, args.value)
     setting = find(args.name)
     variable = setting.variable if setting else None
-    source = config.load().source(args.name)
+    found = config.load().find(args.name)
+    source = found.source if found else config.DEFAULT
     if args.json:
         output.say_json({"name": args.name, "value": value, "in_force": source not in {variable, config.FLAG}})
     else:
@@ -77,7 +82,8 @@ def _unset(args: Namespace) -> None:
     if args.json:
         output.say_json({"name": args.name, "removed": removed})
     else:
-        output.say(f"`{args.name}` is back to its default." if removed else f"`{args.name}` was not in the file.")
+        back = "is taken out" if args.name.startswith(plugin_settings.PREFIX) else "is back to its default"
+        output.say(f"`{args.name}` {back}." if removed else f"`{args.name}` was not in the file.")
 
 
 def _path(args: Namespace) -> None:
@@ -98,6 +104,8 @@ def _all() -> dict[str, Sourced]:
 def _purpose(name: str) -> str:
     if name == KEY_NAME:
         return "the key to ship with; `km-client init` sets it"
+    if name.startswith(plugin_settings.PREFIX):
+        return "for the plugin of that name"
     setting = SETTINGS.get(name) or find(name)
     return setting.purpose if setting else ""
 
@@ -105,4 +113,6 @@ def _purpose(name: str) -> str:
 def _shown(value: Value) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
     return ", ".join(value) if isinstance(value, tuple) else str(value)
