@@ -49,8 +49,11 @@ type PluginConfig struct {
 	TokenKeys      string                 `protobuf:"bytes,10,opt,name=token_keys,json=tokenKeys,proto3" json:"token_keys,omitempty"`               // a JWK Set (RFC 7517) as JSON: the keys `jwt` is checked with, no network needed
 	PluginName     string                 `protobuf:"bytes,11,opt,name=plugin_name,json=pluginName,proto3" json:"plugin_name,omitempty"`            // the manifest's `name`
 	StateDir       string                 `protobuf:"bytes,12,opt,name=state_dir,json=stateDir,proto3" json:"state_dir,omitempty"`                  // the one directory the plugin may write to; it outlives the process
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The signed lease: what features are checked with while the server cannot be reached and no token is to be had. It is
+	// sent beside a token too, but counts only when there is none, or when the one there has expired.
+	Lease         string `protobuf:"bytes,13,opt,name=lease,proto3" json:"lease,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PluginConfig) Reset() {
@@ -163,6 +166,13 @@ func (x *PluginConfig) GetPluginName() string {
 func (x *PluginConfig) GetStateDir() string {
 	if x != nil {
 		return x.StateDir
+	}
+	return ""
+}
+
+func (x *PluginConfig) GetLease() string {
+	if x != nil {
+		return x.Lease
 	}
 	return ""
 }
@@ -1064,7 +1074,7 @@ var File_km_plugin_v1_plugin_proto protoreflect.FileDescriptor
 
 const file_km_plugin_v1_plugin_proto_rawDesc = "" +
 	"\n" +
-	"\x19km/plugin/v1/plugin.proto\x12\fkm.plugin.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xff\x02\n" +
+	"\x19km/plugin/v1/plugin.proto\x12\fkm.plugin.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x95\x03\n" +
 	"\fPluginConfig\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12\x17\n" +
@@ -1081,7 +1091,8 @@ const file_km_plugin_v1_plugin_proto_rawDesc = "" +
 	" \x01(\tR\ttokenKeys\x12\x1f\n" +
 	"\vplugin_name\x18\v \x01(\tR\n" +
 	"pluginName\x12\x1b\n" +
-	"\tstate_dir\x18\f \x01(\tR\bstateDir\"K\n" +
+	"\tstate_dir\x18\f \x01(\tR\bstateDir\x12\x14\n" +
+	"\x05lease\x18\r \x01(\tR\x05lease\"K\n" +
 	"\x05Party\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x14\n" +

@@ -1,25 +1,37 @@
 """What a host's configuration amounts to, once nothing in it is taken on trust.
 
-Order: the token (a bad one is refused, however the host came by it), then the features (offered by the host *and*
-granted by the token; without a token only the free ones), then those the manifest requires, then the settings.
+Order: the token, or the lease that stands in for it, then the features (offered by the host *and* granted), then those
+the manifest requires, then the settings. Who grants:
+
+    token valid                                          → the token
+    none, or one that was right and has expired; a lease → the lease, and the token is dropped
+    none; a lease that is genuine but over, or suspended → only the free features, as for nobody at all
+    none, and no lease                                   → only the free features
+    anything else: forged, another's, expired without …  → refused, however the host came by it
+
+`sdk/testdata/admission.json` has every case; this SDK and the one in Go are tested with it.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from google.protobuf.json_format import MessageToDict
+from km_protocol.claims import Lease, evaluate
 from km_protocol.errors import SettingsError
 from km_protocol.kmpkg import settings
 
 from km_plugin_sdk.config import PluginConfig
-from km_plugin_sdk.errors import PluginError
-from km_plugin_sdk.tokens import Claims, validate_token
+from km_plugin_sdk.errors import PluginError, TokenError
+from km_plugin_sdk.tokens import Claims, read_lease, validate_token
 from km_plugin_sdk.wire import plugin_pb2
 
+_LOG = logging.getLogger(__name__)
 FREE_FEATURES = frozenset({"console_logging"})  # the Free tier's: what a laptop that never logged in may use
 
 
@@ -50,34 +62,77 @@ class OwnManifest(msgspec.Struct):
             raise PluginError(f"{path}: {error}", f"run `km-client plugin validate {path.parent}`") from None
 
 
+class _Grant(NamedTuple):
+    """What holds, and by what right."""
+
+    source: Literal["token", "lease", "none"]
+    features: frozenset[str]
+    tier: str
+    claims: Claims | None = None
+
+
 def admit(message: plugin_pb2.PluginConfig, manifest: OwnManifest, *, at: float) -> PluginConfig:
     """The configuration to work with at Unix second `at`. Raises `TokenError`, `FeatureNotAvailableError`, …"""
     name = manifest.name or message.plugin_name
-    claims = _claims(message, name, at) if message.jwt else None
-    granted = frozenset(claims.features) if claims else FREE_FEATURES
+    grant = _grant(message, name, at)
     config = PluginConfig(
         customer_id=message.customer_id,
         api_key=message.api_key,
         api_endpoint=message.api_endpoint,
-        jwt=message.jwt,
-        features=frozenset(message.features) & granted,
-        tier=claims.tier if claims else message.tier or "Free",
+        jwt=message.jwt if grant.source == "token" else "",
+        features=frozenset(message.features) & grant.features,
+        tier=grant.tier,
         debug=message.debug,
         log_level=message.log_level or "info",
         custom_settings=_settings(message, manifest),
         plugin_name=name,
         state_dir=Path(message.state_dir) if message.state_dir else None,
-        claims=claims,
+        claims=grant.claims,
+        source=grant.source,
     )
     for feature in manifest.features.required:
         config.require_feature(feature)
     return config
 
 
-def _claims(message: plugin_pb2.PluginConfig, name: str, at: float) -> Claims:
-    return validate_token(
-        message.jwt, keys=message.token_keys, plugin_name=name, customer_id=message.customer_id, at=at
-    )
+def _grant(message: plugin_pb2.PluginConfig, name: str, at: float) -> _Grant:
+    expired = None
+    if message.jwt:
+        try:
+            claims = validate_token(
+                message.jwt, keys=message.token_keys, plugin_name=name, customer_id=message.customer_id, at=at
+            )
+            return _Grant("token", frozenset(claims.features), claims.tier, claims)
+        except TokenError as error:
+            if error.reason != "expired" or not message.lease:
+                raise
+            expired = error
+    if message.lease:
+        lease = read_lease(message.lease, keys=message.token_keys, customer_id=message.customer_id)
+        if (features := lease_features(lease, name, at)) is not None:
+            return _Grant("lease", features, lease.tier)
+    if expired:
+        raise expired
+    return _Grant("none", FREE_FEATURES, message.tier or "Free")
+
+
+def lease_features(lease: Lease, name: str, at: float) -> frozenset[str] | None:
+    """What a genuine lease grants the plugin `name` at Unix second `at`; None when it allows nothing.
+
+    Which machine it is for is the host's to check: a plugin in its sandbox could not tell.
+    """
+    verdict = evaluate(lease, at=int(at), floor=0, machine=lease.machine)
+    if not verdict.allowed:
+        _LOG.warning("the lease allows nothing now: %s", verdict.state.value)
+        return None
+    named = lease.plugins.get(name)
+    beyond = verdict.features if named is None else verdict.features & frozenset(named)
+    return FREE_FEATURES | beyond
+
+
+def without_rights(config: PluginConfig) -> PluginConfig:
+    """What is left of `config` when the one that should replace it cannot be trusted."""
+    return replace(config, features=frozenset(), jwt="", claims=None, source="none")
 
 
 def _settings(message: plugin_pb2.PluginConfig, manifest: OwnManifest) -> Mapping[str, Any]:

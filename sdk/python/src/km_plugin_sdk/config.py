@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from km_plugin_sdk.errors import FeatureNotAvailableError
 from km_plugin_sdk.tokens import Claims
@@ -15,7 +15,8 @@ from km_plugin_sdk.tokens import Claims
 class PluginConfig:
     """The guide's configuration and what the host adds.
 
-    `features` are those the host offers *and* the token grants; without a token only the free ones. `custom_settings`
+    `features` are those the host offers *and* `source` grants: the token; while the server cannot be reached the signed
+    lease, and then there is no `jwt` to call the API with; without either, only the free ones. `custom_settings`
     passed the manifest's schema and have its defaults. `api_key` is empty unless the manifest asks for it and the
     operator allows it. `state_dir` is the one directory the plugin may write to.
     """
@@ -31,7 +32,13 @@ class PluginConfig:
     custom_settings: Mapping[str, Any] = field(default_factory=dict)
     plugin_name: str = ""
     state_dir: Path | None = None
-    claims: Claims | None = None
+    claims: Claims | None = None  # the token's, when it is the source
+    source: Literal["token", "lease", "none"] = "none"
+
+    @property
+    def offline(self) -> bool:
+        """Whether the lease stands in for a token: features are granted, but nothing can be asked of the API."""
+        return self.source == "lease"
 
     def has_feature(self, feature: str) -> bool:
         return feature in self.features

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import platform
 import time
-from dataclasses import replace
 from typing import Any
 
 from google.protobuf import empty_pb2
@@ -20,7 +19,7 @@ from grpclib.health.v1.health_grpc import HealthBase
 from grpclib.health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpclib.server import Stream
 
-from km_plugin_sdk.admission import OwnManifest, admit, sentence
+from km_plugin_sdk.admission import OwnManifest, admit, sentence, without_rights
 from km_plugin_sdk.events import from_message
 from km_plugin_sdk.handler_thread import HandlerThread
 from km_plugin_sdk.output import Output
@@ -111,7 +110,7 @@ class PluginService(KilometersPluginBase):
             config = admit(message, self.manifest, at=time.time())
         except Exception:
             if not first:  # what it was granted before does not hold any more
-                self.plugin.config = replace(self.plugin.config, features=frozenset(), jwt="", claims=None)
+                self.plugin.config = without_rights(self.plugin.config)
                 self.plugin.update_config(self.plugin.config)
             raise
         level = "debug" if config.debug else config.log_level.lower()

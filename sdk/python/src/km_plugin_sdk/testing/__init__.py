@@ -10,8 +10,9 @@
 
 `Harness` is fast and lets a test look inside. `PluginProcess` starts the plugin as a host does (cookie, handshake line,
 unix socket, optionally AutoMTLS) and talks to it over that socket. `golden_events` is one recorded session with
-everything in it that has broken a monitor before. `TokenIssuer` signs tokens as the server does. `EventsApi` is a
-server for `POST /api/events` on a loopback port.
+everything in it that has broken a monitor before. `TokenIssuer` signs tokens and leases as the server does; with
+`offline=True` both harnesses configure a plugin by lease, as while there is no network. `EventsApi` is a server for
+`POST /api/events` on a loopback port.
 """
 
 from km_plugin_sdk.testing.events_api import EventsApi

@@ -12,8 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from km_plugin_sdk.admission import OwnManifest, admit
+from km_plugin_sdk.admission import OwnManifest, admit, without_rights
 from km_plugin_sdk.config import PluginConfig
+from km_plugin_sdk.errors import PluginError
 from km_plugin_sdk.events import StreamEvent, from_message, to_message
 from km_plugin_sdk.plugin import Plugin
 from km_plugin_sdk.testing.issuer import TokenIssuer
@@ -31,17 +32,26 @@ def config_message(
     customer_id: str = CUSTOMER,
     custom_settings: Mapping[str, Any] | None = None,
     issuer: TokenIssuer | None = None,
+    offline: bool = False,
     **fields: Any,
 ) -> plugin_pb2.PluginConfig:
-    """The configuration a host would send, with a valid token for `features` unless `jwt` is given."""
-    issuer = issuer or TokenIssuer()
-    token = issuer.token(plugin_name=plugin_name, customer_id=customer_id, at=time.time(), features=features, tier=tier)
+    """The configuration a host would send, with a valid token for `features` unless `jwt` is given.
+
+    `offline`: as while the server cannot be reached, a lease for `features` and no token.
+    """
+    issuer, now = issuer or TokenIssuer(), time.time()
+    if offline:
+        signed = {"lease": issuer.lease(customer_id=customer_id, at=now, features=features, tier=tier)}
+    else:
+        signed = {
+            "jwt": issuer.token(plugin_name=plugin_name, customer_id=customer_id, at=now, features=features, tier=tier)
+        }
     message = plugin_pb2.PluginConfig(
         plugin_name=plugin_name,
         customer_id=customer_id,
         features=features,
         tier=tier,
-        **({"jwt": token, "token_keys": issuer.jwks} | fields),
+        **({"token_keys": issuer.jwks} | signed | fields),
     )
     message.custom_settings.update(dict(custom_settings or {}))
     return message
@@ -61,8 +71,13 @@ class Harness(Generic[P]):
         return self.plugin.config
 
     def update_config(self, **given: Any) -> PluginConfig:
-        """Change features, tier, token or settings in mid-session."""
-        self.plugin.config = self._config(given)
+        """Change features, tier, token or settings. What cannot be trusted takes all rights, and is raised here."""
+        try:
+            self.plugin.config = self._config(given)
+        except PluginError:
+            self.plugin.config = without_rights(self.plugin.config)
+            self.plugin.update_config(self.plugin.config)
+            raise
         self.plugin.update_config(self.plugin.config)
         return self.plugin.config
 

@@ -26,7 +26,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19km/plugin/v1/plugin.proto\x12\x0ckm.plugin.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x02\n\x0cPluginConfig\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61pi_key\x18\x02 \x01(\t\x12\x14\n\x0c\x61pi_endpoint\x18\x03 \x01(\t\x12\x0b\n\x03jwt\x18\x04 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x05 \x03(\t\x12\x0c\n\x04tier\x18\x06 \x01(\t\x12\r\n\x05\x64\x65\x62ug\x18\x07 \x01(\x08\x12\x11\n\tlog_level\x18\x08 \x01(\t\x12\x30\n\x0f\x63ustom_settings\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\ntoken_keys\x18\n \x01(\t\x12\x13\n\x0bplugin_name\x18\x0b \x01(\t\x12\x11\n\tstate_dir\x18\x0c \x01(\t\"5\n\x05Party\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\"\x87\x03\n\x0bStreamEvent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\t\x12-\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04type\x18\x04 \x01(\t\x12\x11\n\tdirection\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\x0c\x12(\n\x0bserver_info\x18\x07 \x01(\x0b\x32\x13.km.plugin.v1.Party\x12(\n\x0b\x63lient_info\x18\x08 \x01(\x0b\x32\x13.km.plugin.v1.Party\x12\x12\n\nsession_id\x18\t \x01(\t\x12\x10\n\x08sequence\x18\n \x01(\x04\x12\x18\n\x0b\x64uration_ms\x18\x0b \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06method\x18\x0c \x01(\t\x12\x0c\n\x04tool\x18\r \x01(\t\x12\x10\n\x08is_error\x18\x0e \x01(\x08\x12\x0c\n\x04size\x18\x0f \x01(\x04\x12\x11\n\ttruncated\x18\x10 \x01(\x08\x42\x0e\n\x0c_duration_ms\"?\n\x11InitializeRequest\x12*\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1a.km.plugin.v1.PluginConfig\"4\n\x12InitializeResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\r\n\x05\x65rror\x18\x02 \x01(\t\"D\n\x18HandleStreamEventRequest\x12(\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x19.km.plugin.v1.StreamEvent\";\n\x19HandleStreamEventResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\r\n\x05\x65rror\x18\x02 \x01(\t\"F\n\x19HandleStreamEventsRequest\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.km.plugin.v1.StreamEvent\",\n\x0c\x45ventFailure\x12\r\n\x05index\x18\x01 \x01(\r\x12\r\n\x05\x65rror\x18\x02 \x01(\t\"\x8b\x01\n\x1aHandleStreamEventsResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\r\n\x05\x65rror\x18\x02 \x01(\t\x12\x0f\n\x07handled\x18\x03 \x01(\r\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\r\x12,\n\x08\x66\x61ilures\x18\x05 \x03(\x0b\x32\x1a.km.plugin.v1.EventFailure\"A\n\x13UpdateConfigRequest\x12*\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1a.km.plugin.v1.PluginConfig\"6\n\x14UpdateConfigResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\r\n\x05\x65rror\x18\x02 \x01(\t\"\x10\n\x0eGetInfoRequest\"o\n\x0fGetInfoResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0b\n\x03sdk\x18\x03 \x01(\t\x12\x0f\n\x07runtime\x18\x04 \x01(\t\x12\x0f\n\x07handled\x18\x05 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x06 \x01(\x04\"\x11\n\x0fShutdownRequest\"2\n\x10ShutdownResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\r\n\x05\x65rror\x18\x02 \x01(\t2\x9c\x04\n\x10KilometersPlugin\x12O\n\nInitialize\x12\x1f.km.plugin.v1.InitializeRequest\x1a .km.plugin.v1.InitializeResponse\x12\x64\n\x11HandleStreamEvent\x12&.km.plugin.v1.HandleStreamEventRequest\x1a\'.km.plugin.v1.HandleStreamEventResponse\x12g\n\x12HandleStreamEvents\x12\'.km.plugin.v1.HandleStreamEventsRequest\x1a(.km.plugin.v1.HandleStreamEventsResponse\x12U\n\x0cUpdateConfig\x12!.km.plugin.v1.UpdateConfigRequest\x1a\".km.plugin.v1.UpdateConfigResponse\x12\x46\n\x07GetInfo\x12\x1c.km.plugin.v1.GetInfoRequest\x1a\x1d.km.plugin.v1.GetInfoResponse\x12I\n\x08Shutdown\x12\x1d.km.plugin.v1.ShutdownRequest\x1a\x1e.km.plugin.v1.ShutdownResponseBEZCgithub.com/kilometers-ai/kilometers-plugin-sdk-go/pluginv1;pluginv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19km/plugin/v1/plugin.proto\x12\x0ckm.plugin.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x96\x02\n\x0cPluginConfig\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61pi_key\x18\x02 \x01(\t\x12\x14\n\x0c\x61pi_endpoint\x18\x03 \x01(\t\x12\x0b\n\x03jwt\x18\x04 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x05 \x03(\t\x12\x0c\n\x04tier\x18\x06 \x01(\t\x12\r\n\x05\x64\x65\x62ug\x18\x07 \x01(\x08\x12\x11\n\tlog_level\x18\x08 \x01(\t\x12\x30\n\x0f\x63ustom_settings\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\ntoken_keys\x18\n \x01(\t\x12\x13\n\x0bplugin_name\x18\x0b \x01(\t\x12\x11\n\tstate_dir\x18\x0c \x01(\t\x12\r\n\x05lease\x18\r \x01(\t\"5\n\x05Party\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\"\x87\x03\n\x0bStreamEvent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\t\x12-\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04type\x18\x04 \x01(\t\x12\x11\n\tdirection\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\x0c\x12(\n\x0bserver_info\x18\x07 \x01(\x0b\x32\x13.km.plugin.v1.Party\x12(\n\x0b\x63lient_info\x18\x08 \x01(\x0b\x32\x13.km.plugin.v1.Party\x12\x12\n\nsession_id\x18\t \x01(\t\x12\x10\n\x08sequence\x18\n \x01(\x04\x12\x18\n\x0b\x64uration_ms\x18\x0b \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06method\x18\x0c \x01(\t\x12\x0c\n\x04tool\x18\r \x01(\t\x12\x10\n\x08is_error\x18\x0e \x01(\x08\x12\x0c\n\x04size\x18\x0f \x01(\x04\x12\x11\n\ttruncated\x18\x10 \x01(\x08\x42\x0e\n\x0c_duration_ms\"?\n\x11InitializeRequest\x12*\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1a.km.plugin.v1.PluginConfig\"4\n\x12InitializeResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\r\n\x05\x65rror\x18\x02 \x01(\t\"D\n\x18HandleStreamEventRequest\x12(\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x19.km.plugin.v1.StreamEvent\";\n\x19HandleStreamEventResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\r\n\x05\x65rror\x18\x02 \x01(\t\"F\n\x19HandleStreamEventsRequest\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.km.plugin.v1.StreamEvent\",\n\x0c\x45ventFailure\x12\r\n\x05index\x18\x01 \x01(\r\x12\r\n\x05\x65rror\x18\x02 \x01(\t\"\x8b\x01\n\x1aHandleStreamEventsResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\r\n\x05\x65rror\x18\x02 \x01(\t\x12\x0f\n\x07handled\x18\x03 \x01(\r\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\r\x12,\n\x08\x66\x61ilures\x18\x05 \x03(\x0b\x32\x1a.km.plugin.v1.EventFailure\"A\n\x13UpdateConfigRequest\x12*\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1a.km.plugin.v1.PluginConfig\"6\n\x14UpdateConfigResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\r\n\x05\x65rror\x18\x02 \x01(\t\"\x10\n\x0eGetInfoRequest\"o\n\x0fGetInfoResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0b\n\x03sdk\x18\x03 \x01(\t\x12\x0f\n\x07runtime\x18\x04 \x01(\t\x12\x0f\n\x07handled\x18\x05 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x06 \x01(\x04\"\x11\n\x0fShutdownRequest\"2\n\x10ShutdownResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\r\n\x05\x65rror\x18\x02 \x01(\t2\x9c\x04\n\x10KilometersPlugin\x12O\n\nInitialize\x12\x1f.km.plugin.v1.InitializeRequest\x1a .km.plugin.v1.InitializeResponse\x12\x64\n\x11HandleStreamEvent\x12&.km.plugin.v1.HandleStreamEventRequest\x1a\'.km.plugin.v1.HandleStreamEventResponse\x12g\n\x12HandleStreamEvents\x12\'.km.plugin.v1.HandleStreamEventsRequest\x1a(.km.plugin.v1.HandleStreamEventsResponse\x12U\n\x0cUpdateConfig\x12!.km.plugin.v1.UpdateConfigRequest\x1a\".km.plugin.v1.UpdateConfigResponse\x12\x46\n\x07GetInfo\x12\x1c.km.plugin.v1.GetInfoRequest\x1a\x1d.km.plugin.v1.GetInfoResponse\x12I\n\x08Shutdown\x12\x1d.km.plugin.v1.ShutdownRequest\x1a\x1e.km.plugin.v1.ShutdownResponseBEZCgithub.com/kilometers-ai/kilometers-plugin-sdk-go/pluginv1;pluginv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,37 +35,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'ZCgithub.com/kilometers-ai/kilometers-plugin-sdk-go/pluginv1;pluginv1'
   _globals['_PLUGINCONFIG']._serialized_start=107
-  _globals['_PLUGINCONFIG']._serialized_end=370
-  _globals['_PARTY']._serialized_start=372
-  _globals['_PARTY']._serialized_end=425
-  _globals['_STREAMEVENT']._serialized_start=428
-  _globals['_STREAMEVENT']._serialized_end=819
-  _globals['_INITIALIZEREQUEST']._serialized_start=821
-  _globals['_INITIALIZEREQUEST']._serialized_end=884
-  _globals['_INITIALIZERESPONSE']._serialized_start=886
-  _globals['_INITIALIZERESPONSE']._serialized_end=938
-  _globals['_HANDLESTREAMEVENTREQUEST']._serialized_start=940
-  _globals['_HANDLESTREAMEVENTREQUEST']._serialized_end=1008
-  _globals['_HANDLESTREAMEVENTRESPONSE']._serialized_start=1010
-  _globals['_HANDLESTREAMEVENTRESPONSE']._serialized_end=1069
-  _globals['_HANDLESTREAMEVENTSREQUEST']._serialized_start=1071
-  _globals['_HANDLESTREAMEVENTSREQUEST']._serialized_end=1141
-  _globals['_EVENTFAILURE']._serialized_start=1143
-  _globals['_EVENTFAILURE']._serialized_end=1187
-  _globals['_HANDLESTREAMEVENTSRESPONSE']._serialized_start=1190
-  _globals['_HANDLESTREAMEVENTSRESPONSE']._serialized_end=1329
-  _globals['_UPDATECONFIGREQUEST']._serialized_start=1331
-  _globals['_UPDATECONFIGREQUEST']._serialized_end=1396
-  _globals['_UPDATECONFIGRESPONSE']._serialized_start=1398
-  _globals['_UPDATECONFIGRESPONSE']._serialized_end=1452
-  _globals['_GETINFOREQUEST']._serialized_start=1454
-  _globals['_GETINFOREQUEST']._serialized_end=1470
-  _globals['_GETINFORESPONSE']._serialized_start=1472
-  _globals['_GETINFORESPONSE']._serialized_end=1583
-  _globals['_SHUTDOWNREQUEST']._serialized_start=1585
-  _globals['_SHUTDOWNREQUEST']._serialized_end=1602
-  _globals['_SHUTDOWNRESPONSE']._serialized_start=1604
-  _globals['_SHUTDOWNRESPONSE']._serialized_end=1654
-  _globals['_KILOMETERSPLUGIN']._serialized_start=1657
-  _globals['_KILOMETERSPLUGIN']._serialized_end=2197
+  _globals['_PLUGINCONFIG']._serialized_end=385
+  _globals['_PARTY']._serialized_start=387
+  _globals['_PARTY']._serialized_end=440
+  _globals['_STREAMEVENT']._serialized_start=443
+  _globals['_STREAMEVENT']._serialized_end=834
+  _globals['_INITIALIZEREQUEST']._serialized_start=836
+  _globals['_INITIALIZEREQUEST']._serialized_end=899
+  _globals['_INITIALIZERESPONSE']._serialized_start=901
+  _globals['_INITIALIZERESPONSE']._serialized_end=953
+  _globals['_HANDLESTREAMEVENTREQUEST']._serialized_start=955
+  _globals['_HANDLESTREAMEVENTREQUEST']._serialized_end=1023
+  _globals['_HANDLESTREAMEVENTRESPONSE']._serialized_start=1025
+  _globals['_HANDLESTREAMEVENTRESPONSE']._serialized_end=1084
+  _globals['_HANDLESTREAMEVENTSREQUEST']._serialized_start=1086
+  _globals['_HANDLESTREAMEVENTSREQUEST']._serialized_end=1156
+  _globals['_EVENTFAILURE']._serialized_start=1158
+  _globals['_EVENTFAILURE']._serialized_end=1202
+  _globals['_HANDLESTREAMEVENTSRESPONSE']._serialized_start=1205
+  _globals['_HANDLESTREAMEVENTSRESPONSE']._serialized_end=1344
+  _globals['_UPDATECONFIGREQUEST']._serialized_start=1346
+  _globals['_UPDATECONFIGREQUEST']._serialized_end=1411
+  _globals['_UPDATECONFIGRESPONSE']._serialized_start=1413
+  _globals['_UPDATECONFIGRESPONSE']._serialized_end=1467
+  _globals['_GETINFOREQUEST']._serialized_start=1469
+  _globals['_GETINFOREQUEST']._serialized_end=1485
+  _globals['_GETINFORESPONSE']._serialized_start=1487
+  _globals['_GETINFORESPONSE']._serialized_end=1598
+  _globals['_SHUTDOWNREQUEST']._serialized_start=1600
+  _globals['_SHUTDOWNREQUEST']._serialized_end=1617
+  _globals['_SHUTDOWNRESPONSE']._serialized_start=1619
+  _globals['_SHUTDOWNRESPONSE']._serialized_end=1669
+  _globals['_KILOMETERSPLUGIN']._serialized_start=1672
+  _globals['_KILOMETERSPLUGIN']._serialized_end=2212
 # @@protoc_insertion_point(module_scope)

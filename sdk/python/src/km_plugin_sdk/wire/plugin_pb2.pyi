@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PluginConfig(_message.Message):
-    __slots__ = ("customer_id", "api_key", "api_endpoint", "jwt", "features", "tier", "debug", "log_level", "custom_settings", "token_keys", "plugin_name", "state_dir")
+    __slots__ = ("customer_id", "api_key", "api_endpoint", "jwt", "features", "tier", "debug", "log_level", "custom_settings", "token_keys", "plugin_name", "state_dir", "lease")
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     API_KEY_FIELD_NUMBER: _ClassVar[int]
     API_ENDPOINT_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +24,7 @@ class PluginConfig(_message.Message):
     TOKEN_KEYS_FIELD_NUMBER: _ClassVar[int]
     PLUGIN_NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_DIR_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
     customer_id: str
     api_key: str
     api_endpoint: str
@@ -36,7 +37,8 @@ class PluginConfig(_message.Message):
     token_keys: str
     plugin_name: str
     state_dir: str
-    def __init__(self, customer_id: _Optional[str] = ..., api_key: _Optional[str] = ..., api_endpoint: _Optional[str] = ..., jwt: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., tier: _Optional[str] = ..., debug: _Optional[bool] = ..., log_level: _Optional[str] = ..., custom_settings: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., token_keys: _Optional[str] = ..., plugin_name: _Optional[str] = ..., state_dir: _Optional[str] = ...) -> None: ...
+    lease: str
+    def __init__(self, customer_id: _Optional[str] = ..., api_key: _Optional[str] = ..., api_endpoint: _Optional[str] = ..., jwt: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., tier: _Optional[str] = ..., debug: _Optional[bool] = ..., log_level: _Optional[str] = ..., custom_settings: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., token_keys: _Optional[str] = ..., plugin_name: _Optional[str] = ..., state_dir: _Optional[str] = ..., lease: _Optional[str] = ...) -> None: ...
 
 class Party(_message.Message):
     __slots__ = ("name", "version", "title")
