@@ -11,9 +11,9 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,10 @@ from km_client.plugins.sandbox.attempts import AttemptLog
 from km_client.plugins.sandbox.kernel import probe
 from km_client.plugins.session import Session
 from km_client.plugins.settings import HostSettings
+from km_client.plugins.supervisor import PluginSupervisor
 from km_plugin_sdk.wire import plugin_pb2
+
+from tests.client.plugins.supervised import IMPATIENT, QUICK_BACK_OFF, configure, family
 
 ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).resolve().parent
@@ -36,21 +39,33 @@ BUILT_ELSEWHERE = "PROBE_GO_BINARY"
 PERMISSIONS = ("network", "filesystem", "system")
 
 MakePlugin = Callable[..., PluginSpec]
+MakeMisfit = Callable[[str], PluginSpec]
 
 
 @pytest.fixture(scope="session")
 def go_probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Go plugin's binary, built once for all workers of a run."""
+    """The Go plugin's binary."""
     if BUILT_ELSEWHERE in os.environ:
         return Path(os.environ[BUILT_ELSEWHERE])
+    return built(tmp_path_factory, "probe_go")
+
+
+@pytest.fixture(scope="session")
+def misfit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The binary whose name is its fault."""
+    return built(tmp_path_factory, "misfit_go")
+
+
+def built(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+    """One of our Go programs, compiled once for all workers of a run."""
     base = tmp_path_factory.getbasetemp()
-    place = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "probe_go"
+    place = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     place.mkdir(exist_ok=True)
     with (place / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        binary = place / "probe"
+        binary = place / "binary"
         if not binary.exists():
-            build_go(HERE / "probe_go", place / "source", binary)
+            build_go(HERE / name, place / "source", binary)
     return binary
 
 
@@ -115,6 +130,32 @@ def manifest(name: str, runtime: str, entry: str, **permissions: bool) -> str:
 @pytest.fixture
 def settings(tmp_path: Path) -> HostSettings:
     return HostSettings(tmp_path / "state", tmp_path / "log", run_root=Path("/tmp"))
+
+
+@pytest.fixture
+def impatient(settings: HostSettings) -> HostSettings:
+    return replace(settings, deadlines=IMPATIENT, back_off_seconds=QUICK_BACK_OFF)
+
+
+@pytest.fixture
+def supervisor(impatient: HostSettings) -> Iterator[PluginSupervisor]:
+    before = family()
+    running = PluginSupervisor(impatient, configure)
+    yield running
+    running.stop()
+    assert family() - before == set(), "a process was left behind"
+
+
+@pytest.fixture
+def make_misfit(tmp_path: Path, misfit: Path) -> MakeMisfit:
+    def make(fault: str) -> PluginSpec:
+        directory = tmp_path / fault
+        directory.mkdir()
+        shutil.copy(misfit, directory / fault)
+        (directory / "manifest.json").write_text(manifest(fault, "go", fault))
+        return discovery.find(directory)
+
+    return make
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@
     host ◀── {"failed": {"private root": "unshare: …"}, "error": "", "exec": 0}, with the seccomp listener's descriptor
     host ◀── end of file: the plugin's program runs now   or   {…, "error": "/p/x: Exec format error", "exec": 8}
 
-Promises: nothing of the host's environment, descriptors, signal mask or capabilities reaches the plugin; it dies with
-the host; a step that fails ends the start when the plan is strict and is reported when it is not.
+Promises: nothing of the host's environment, descriptors, signal mask, ignored signals or capabilities reaches the
+plugin; it dies with the host; a step that fails ends the start when the plan is strict and is reported when it is not.
 Standard library only, and little of it: it starts in 15 ms, of which importing `json` and `socket` would be 10 more.
 """
 
@@ -39,7 +39,7 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF, _MOUNT_SETATTR = 444, 445, 446, 442
 _PATH_BENEATH = 1
 # prctl(2)
 _PDEATHSIG, _CAPBSET_DROP, _SECUREBITS, _NO_NEW_PRIVS, _CAP_AMBIENT = 1, 24, 28, 38, 47
-_SIGKILL, _SIGPIPE, _SIGTERM, _SIG_SETMASK = 9, 13, 15, 2
+_SIGKILL, _SIGTERM, _SIGNALS, _SIG_SETMASK = 9, 15, 64, 2
 # mount(2), mount_setattr(2), unshare(2)
 _RDONLY, _NOSUID, _NODEV, _BIND, _REC, _PRIVATE, _DETACH, _RECURSIVE = 1, 2, 4, 4096, 16384, 1 << 18, 2, 0x8000
 _NEW_USER, _NEW_MOUNTS = 0x10000000, 0x20000
@@ -58,7 +58,7 @@ def main() -> None:
     plan = _receive(host)
     failed: dict[str, str] = {}
     try:
-        _prepare(plan)
+        _prepare(plan, host.fileno())
         listener = _confine(plan, failed)
         _report(host, {"failed": failed, "error": "", "exec": 0}, listener)
         if listener is not None:
@@ -94,13 +94,14 @@ def _report(host: _socket.socket, answer: dict[str, Any], listener: int | None) 
     host.sendmsg([struct.pack("=I", len(data)) + data], passed)
 
 
-def _prepare(plan: Plan) -> None:
+def _prepare(plan: Plan, control: int) -> None:
     """What holds at every level: it dies with the host and inherits nothing."""
     _die_with_parent(plan["host_pid"], _SIGKILL)
+    for number in range(1, _SIGNALS + 1):  # an ignored one stays ignored across exec, and Python ignores SIGPIPE itself
+        _libc.signal(number, None)
     if plan["guard"]:
-        _become_guarded()
+        _become_guarded(control)
     _libc.sigprocmask(_SIG_SETMASK, bytes(128), None)
-    _libc.signal(_SIGPIPE, None)  # Python ignores it, and an ignored signal stays ignored across exec
     os.umask(0o077)
 
 
@@ -144,7 +145,7 @@ def _die_with_parent(parent: int, signal: int) -> None:
         os._exit(_EXIT_REFUSED)
 
 
-def _become_guarded() -> None:
+def _become_guarded(control: int) -> None:
     """Split in two: a child that goes on, and a guard that takes the whole group along when the host dies.
 
     Only a plugin that may have children needs it: they do not get a signal when the host dies.
@@ -156,6 +157,8 @@ def _become_guarded() -> None:
     if child == 0:
         _die_with_parent(guard, _SIGKILL)
     else:
+        # All it has: what the launcher opens takes the lowest free numbers, but `control` has the one it had in the host.
+        os.closerange(0, max(64, control + 1))
         _guard(child, host)
 
 
@@ -163,7 +166,6 @@ def _guard(child: int, host: int) -> None:
     """Wait for the child and end as it ended. SIGTERM (the host died) ends the group, this process included."""
     import signal  # noqa: PLC0415 - only here
 
-    os.closerange(0, 64)
     signal.signal(signal.SIGTERM, lambda *_: os.killpg(0, signal.SIGKILL))
     _die_with_parent(host, _SIGTERM)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

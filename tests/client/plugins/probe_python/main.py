@@ -131,6 +131,9 @@ class Probe(Plugin):
             except OSError:
                 continue
 
+    def do_wait(self, seconds: float) -> None:
+        time.sleep(seconds)
+
     def do_hang(self) -> None:
         time.sleep(1000)
 
