@@ -10,7 +10,7 @@ from typing import ClassVar
 class ProtocolError(ValueError):
     """A value does not follow the contract. `str(error)` is the sentence; `hint` is the next step."""
 
-    code: ClassVar[str] = "protocol_error"
+    code: str = "protocol_error"
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -71,3 +71,14 @@ class VersionError(ProtocolError):
     """Not a version, or not a range of versions."""
 
     code = "invalid_version"
+
+
+class PackageError(ProtocolError):
+    """A `.kmpkg` is not what it must be. `code`: the rule it breaks; `entry`: the file within it that does, if one."""
+
+    code = "package_invalid"
+
+    def __init__(self, code: str, message: str, hint: str = "", *, entry: str = "") -> None:
+        super().__init__(f"`{entry}` {message}" if entry else message, hint)
+        self.code = code
+        self.entry = entry
