@@ -44,13 +44,23 @@ def journal_dir() -> Path:
 
 
 def agent_dir() -> Path:
-    """`agent.lock`, `state.json`, `agent.log`, `checkpoints/`."""
+    """`agent.lock`, `state.json`, `agent.log`, `checkpoints/`, `leases/`."""
     return data_dir() / "agent"
 
 
 def agent_lock() -> Path:
     """Held by the running agent for as long as it lives."""
     return agent_dir() / "agent.lock"
+
+
+def leases_dir() -> Path:
+    """One file for each server and key: what it allows while the server cannot be reached."""
+    return agent_dir() / "leases"
+
+
+def machine_file() -> Path:
+    """A random id that leases are made out to."""
+    return data_dir() / "machine"
 
 
 def log_dir() -> Path:
@@ -61,6 +71,16 @@ def log_dir() -> Path:
 def refused_dir() -> Path:
     """Events a server refused for good, with the reason."""
     return data_dir() / "refused"
+
+
+def plugin_state_dir() -> Path:
+    """What plugins may write, a directory for each."""
+    return data_dir() / "plugins" / "state"
+
+
+def plugin_log_dir() -> Path:
+    """What plugins print, and what the host has to say of them."""
+    return data_dir() / "plugins" / "log"
 
 
 def make_private(directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""The server's API as this client uses it: exchange a key, ask who it belongs to, post events. One call, one answer.
+"""The server's API as this client uses it: exchange a key, ask what it allows, post events. One call, one answer.
 
     api = Api("https://kilometers.example.com", key)
     token = api.exchange()                 → Answer(200, b'{"jwt":"eyJ…","expiresIn":900,…}', …)
@@ -12,7 +12,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 import requests
@@ -91,8 +91,24 @@ class Api:
         """Ask for an access token. A good answer goes through `token_in`."""
         return self._call("POST", "/api/auth/exchange", json={"ApiKey": self._key})
 
-    def subscription_status(self, token: str) -> Answer:
-        return self._call("GET", "/api/subscription/status", token=token)
+    def subscription_status(self, token: str, machine: str = "") -> Answer:
+        """`token` is an access token or a key; the lease in the answer is for `machine`, or for any if it is empty."""
+        query = f"?{urlencode({'machine': machine})}" if machine else ""
+        return self._call("GET", f"/api/subscription/status{query}", token=token)
+
+    def key_set(self) -> Answer:
+        """The public keys that verify what the server signed, as a JWK Set (RFC 7517)."""
+        return self._call("GET", "/.well-known/jwks.json")
+
+    def authenticate_plugin(self, token: str, *, name: str, version: str, signature: str, customer_id: str) -> Answer:
+        """Ask for a plugin's own token. `signature` is empty for a plugin that nobody signed, such as one's own."""
+        asked = {
+            "plugin_name": name,
+            "plugin_version": version,
+            "plugin_signature": signature,
+            "customer_id": customer_id,
+        }
+        return self._call("POST", "/api/plugins/authenticate", token=token, json=asked)
 
     def post_events(self, body: bytes, encoding: str, token: str) -> Answer:
         """`body` is a batch, already encoded as `encoding` says (`identity` for not at all)."""
