@@ -73,10 +73,11 @@ class World:
         self.stored: dict[str, bytes] = {}
         self.log = MortalLog(machine / "log", 2**24)
         self.outbox = Hand()
+        self.fed: list[Event] = []  # what plugins were given, by all agents
         self.tracker = self._agent()
 
     def _agent(self) -> Tracker:
-        return tracker_for(self.session.spool, self.machine / "checkpoints", REDACTOR, self.log)
+        return tracker_for(self.session.spool, self.machine / "checkpoints", REDACTOR, self.log, self.fed.extend)
 
     def advance(self, *, away: bool = False) -> bool:
         try:
@@ -346,3 +347,16 @@ def test_no_history_of_agents_and_servers_loses_or_repeats_anything(world: World
     world.finish()
     assert Counter(world.messages()) == sent
     assert sorted(world.logged_ids()) == sorted(world.stored)
+    fed = Counter(event.id for event in world.fed)
+    assert set(fed) <= set(world.stored)
+    assert max(fed.values()) == 1, "a plugin may miss what an agent died over, and never sees an event twice"
+
+
+def test_plugins_are_fed_every_event_once_in_the_order_of_the_stream(world: World) -> None:
+    for number in range(10):
+        world.session.request(call(number))
+        world.session.response(answer(number))
+        world.advance(away=number % 3 == 0)
+    world.finish()
+    assert [event.sequence for event in world.fed] == list(range(20))
+    assert [event.id for event in world.fed] == sorted(world.stored)

@@ -22,7 +22,8 @@ from tests.client.commands.conftest import Km
 def log(machine: Path, session: Recorded) -> None:
     """Let an agent read what the session holds by now."""
     writer = LocalLog(machine / "data" / "log", 2**20)
-    tracker = tracker_for(SessionSpool(session.path), machine / "checkpoints", Redactor(RedactionRules()), writer)
+    redactor = Redactor(RedactionRules())
+    tracker = tracker_for(SessionSpool(session.path), machine / "checkpoints", redactor, writer, lambda _: None)
     while tracker.advance(None):
         continue
     writer.close()

@@ -52,6 +52,22 @@ def test_flags_and_variables_are_written_down(monitor: StartMonitor) -> None:
     assert relay.session().name != "mine"
 
 
+def test_plugins_are_written_down_as_absolute_paths_each_once(monitor: StartMonitor, tmp_path: Path) -> None:
+    plugin = tmp_path / "my-plugin"
+    plugin.mkdir()
+    relay = monitor(["cat"], "--plugin", str(plugin), "--plugin", f"{plugin}/../my-plugin", "--debug")
+    relay.finish()
+    session = relay.session().session()
+    assert (session.plugins, session.debug) == ((str(plugin),), True)
+
+
+def test_a_plugin_that_is_not_there_is_named_and_the_stream_goes_on(monitor: StartMonitor, tmp_path: Path) -> None:
+    relay = monitor(["cat"], "--plugin", str(tmp_path / "nothing"))
+    output, errors = relay.finish(b"{}\n")
+    assert output == b"{}\n"
+    assert f"there is no plugin at `{tmp_path / 'nothing'}`".encode() in errors
+
+
 def test_only_the_user_can_read_what_was_recorded(monitor: StartMonitor, data_dir: Path) -> None:
     relay = monitor(["cat"], preexec_fn=lambda: os.umask(0))
     relay.finish(b"secret\n")

@@ -20,6 +20,7 @@ from km_client.agent.delivery import Destination
 from km_client.agent.fleet import Fleet
 from km_client.agent.health import Health
 from km_client.agent.local_log import LocalLog
+from km_client.agent.plugin_room import PluginRoom
 from km_client.agent.redaction import Redactor
 from km_client.agent.state import SessionState, Totals
 from km_client.agent.tracker import Tracker, tracker_for
@@ -53,11 +54,12 @@ class Places(NamedTuple):
 class Roster:
     """Everything the agent does for sessions. `totals` grows as sessions end."""
 
-    def __init__(self, places: Places, fleet: Fleet, log: LocalLog, totals: Totals) -> None:
+    def __init__(self, places: Places, fleet: Fleet, log: LocalLog, plugins: PluginRoom, totals: Totals) -> None:
         self.totals = totals
         self._places = places
         self._fleet = fleet
         self._log = log
+        self._plugins = plugins
         self._redactor: Redactor | None = None
         self._choices: Choices | None = None
         self._members: dict[str, _Member] = {}
@@ -122,9 +124,12 @@ class Roster:
             destination, problem = choices.destination(member.tracker.session)
             if rules_changed or destination != member.destination:
                 member.tracker.start_over(redactor)
+            if destination != member.destination:
+                self._plugins.attend(run, member.tracker.session, destination)
             self._members[run] = _Member(member.tracker, destination, problem)
         needed = {member.destination for member in self._members.values() if member.destination}
         self.count(self._fleet.keep_only(needed))
+        self._plugins.keep_accounts(needed)
         self._fleet.retry_now()
 
     def _turn(self, spool: SessionSpool, choices: Choices) -> bool:
@@ -140,14 +145,20 @@ class Roster:
             return False
         self._troubles.pop(spool.name, None)
         self._note_redactions(member.tracker)
+        if member.tracker.position.finished:
+            self._plugins.leave(spool.name)
         if member.tracker.is_removed:
             self._leave(spool.name, member.tracker)
         return worked
 
     def _join(self, spool: SessionSpool, choices: Choices) -> _Member:
         assert self._redactor is not None
-        tracker = tracker_for(spool, self._places.checkpoints, self._redactor, self._log)
-        member = _Member(tracker, *choices.destination(tracker.session))
+        session = spool.session()
+        destination, problem = choices.destination(session)
+        self._plugins.attend(spool.name, session, destination)
+        feed = self._plugins.feed(spool.name)
+        tracker = tracker_for(spool, self._places.checkpoints, self._redactor, self._log, feed)
+        member = _Member(tracker, destination, problem)
         self._members[spool.name] = member
         _log.info("session %s: from event %d on", spool.name, tracker.position.sequence)
         return member
@@ -165,6 +176,7 @@ class Roster:
         member = self._members.pop(spool.name, None)
         if member:
             member.tracker.abandon()
+        self._plugins.leave(spool.name)
         reason = f"its journal cannot be read: {error}"
         before = self._troubles.get(spool.name)
         if before is None or before.reason != reason:

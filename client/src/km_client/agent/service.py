@@ -15,10 +15,12 @@ from datetime import UTC, datetime
 
 from km_client import paths
 from km_client.agent import state
+from km_client.agent.accounts import Accounts
 from km_client.agent.choices import ChoiceReader, Choices
 from km_client.agent.fleet import Fleet
 from km_client.agent.health import Health
 from km_client.agent.local_log import LocalLog
+from km_client.agent.plugin_room import PluginRoom
 from km_client.agent.roster import Places, Roster
 from km_client.agent.state import AgentState, Totals
 from km_client.settings import DEFAULT_IDLE_SECONDS, DEFAULT_LOG_BYTES
@@ -44,7 +46,8 @@ class Service:
         self._fleet = Fleet(paths.refused_dir(), self._awake.set)
         self._log = LocalLog(paths.log_dir(), _log_bytes(self._choices))
         places = Places(paths.journal_dir(), paths.agent_dir() / "checkpoints", paths.refused_dir())
-        self._roster = Roster(places, self._fleet, self._log, before.totals if before else Totals())
+        self._plugins = PluginRoom(Accounts(self._awake.set))
+        self._roster = Roster(places, self._fleet, self._log, self._plugins, before.totals if before else Totals())
         self._busy_at = time.monotonic()
         self._told_at = 0.0
 
@@ -57,8 +60,9 @@ class Service:
         self._roster.clean_up()
         while not self.is_stopping and not self._is_idle():
             if not self._work():
-                self._awake.wait(LIVE_POLL_SECONDS if self._roster.is_busy() else QUIET_POLL_SECONDS)
+                self._awake.wait(LIVE_POLL_SECONDS if self._is_busy() else QUIET_POLL_SECONDS)
                 self._awake.clear()
+        self._plugins.close()
         ended = self._fleet.keep_only(())
         self._roster.count(ended)
         self._log.close()
@@ -76,11 +80,16 @@ class Service:
             self._log.limit(_log_bytes(choices))
             logging.getLogger().setLevel(log_level(choices))
         worked = self._roster.round(choices)
-        if worked or self._roster.is_busy():
+        if choices.config:
+            self._plugins.round(choices.config)
+        if worked or self._is_busy():
             self._busy_at = time.monotonic()
         if time.monotonic() >= self._told_at + STATE_SECONDS:
             self._tell(self._fleet.healths())
         return worked
+
+    def _is_busy(self) -> bool:
+        return self._roster.is_busy() or self._plugins.is_busy()
 
     def _is_idle(self) -> bool:
         seconds = self._choices.config.idle_seconds if self._choices.config else DEFAULT_IDLE_SECONDS
@@ -97,8 +106,8 @@ class Service:
             deliveries=deliveries,
             totals=self._roster.sums(unlogged=self._unlogged_before + self._log.lost),
         )
-        if not state.write(self._state_path, now):
-            _log.warning("%s cannot be written: is the disk full?", self._state_path)
+        if not state.write(self._state_path, now) or not self._plugins.tell(now.updated_at):
+            _log.warning("%s cannot be written: is the disk full?", self._state_path.parent)
 
 
 def log_level(choices: Choices) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -31,12 +32,20 @@ from km_client.capture.journal import DIRECTIONS, JournalError
 from km_client.capture.spool import Session, SessionSpool
 from km_client.capture.status import Status
 
+Feed = Callable[[Sequence[Event]], None]  # takes each new event once, in order, and never waits: the plugins
+
 
 class Tracker:
     """One run. `advance` does one bounded piece of work; the service calls it in turn for every session."""
 
     def __init__(
-        self, spool: SessionSpool, session: Session, checkpoint: CheckpointFile, redactor: Redactor, log: LocalLog
+        self,
+        spool: SessionSpool,
+        session: Session,
+        checkpoint: CheckpointFile,
+        redactor: Redactor,
+        log: LocalLog,
+        feed: Feed,
     ) -> None:
         self.spool = spool
         self.session = session
@@ -46,6 +55,7 @@ class Tracker:
         self.is_saved = True
         self._redactor = redactor
         self._log = log
+        self._feed = feed
         self._file = checkpoint
         self._identity = Identity(spool.name, session.session_id[:MAX_SESSION_ID])
         self._behind: Derivation | None = None
@@ -119,7 +129,7 @@ class Tracker:
         return Derivation.resume(self.spool, self._identity, decode(position), self._redactor)
 
     def _replay(self, batch: Batch) -> None:
-        """Take the batch that was written down before the end, and log what of it was not logged."""
+        """Take the batch that was written down before the end; what of it was not logged is logged and fed now."""
         known = self._log.known_ids()
         over = self.spool.is_over()
         is_all = False
@@ -127,7 +137,9 @@ class Tracker:
             events, is_all, _ = reading.read(self.spool, self.head, until=batch.marks, over=over, now_ns=ALWAYS)
             if is_all and batch.finishes:
                 events += self.head.finish(self._status())
-            self._log.write(msgspec.json.encode(event) for event in events if event.id not in known)
+            new = [event for event in events if event.id not in known]
+            self._log.write(map(msgspec.json.encode, new))
+            self._feed(new)
 
     def _go_on(self, outbox: Outbox | None) -> bool:
         """Take the next batch at the head."""
@@ -147,6 +159,7 @@ class Tracker:
         self._save(before, Batch(self.position.marks, finishes))
         outgoing = _encoded(events)
         self._log.write(event.body for event in outgoing)
+        self._feed(events)
         self._hand_over(outgoing, before, outbox)
         return True
 
@@ -227,9 +240,10 @@ class Tracker:
             return None  # it only adds what no record tells
 
 
-def tracker_for(spool: SessionSpool, checkpoints: Path, redactor: Redactor, log: LocalLog) -> Tracker:
+def tracker_for(spool: SessionSpool, checkpoints: Path, redactor: Redactor, log: LocalLog, feed: Feed) -> Tracker:
     """A tracker that goes on where the last one stood. Raises `OSError` and `JournalError`."""
-    return Tracker(spool, spool.session(), CheckpointFile(checkpoints / f"{spool.name}.checkpoint"), redactor, log)
+    checkpoint = CheckpointFile(checkpoints / f"{spool.name}.checkpoint")
+    return Tracker(spool, spool.session(), checkpoint, redactor, log, feed)
 
 
 def _encoded(events: list[Event]) -> list[Outgoing]:

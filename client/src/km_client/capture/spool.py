@@ -50,7 +50,10 @@ START = Mark(1, HEADER_BYTES)
 
 
 class Session(NamedTuple):
-    """What `session.json` says: who runs what for whom. `api_url` and `api_key` only if given to this run."""
+    """What `session.json` says: who runs what for whom. `api_url` and `api_key` only if given to this run.
+
+    `plugins` are the paths of `--plugin`. A relay from before a field was there does not write it.
+    """
 
     session_id: str
     server_name: str
@@ -62,6 +65,8 @@ class Session(NamedTuple):
     local_only: bool
     api_url: str | None
     api_key: str | None
+    plugins: tuple[str, ...] = ()
+    debug: bool = False
 
 
 class SpoolRecord(NamedTuple):
@@ -91,7 +96,8 @@ class SessionSpool:
             fields = json.loads(text)
             if fields.pop("version") != 1:
                 raise JournalError(f"{self.path} was made by a newer km-client")
-            return Session(**{**fields, "command": tuple(fields["command"])})
+            lists = {name: tuple(fields[name]) for name in ("command", "plugins") if name in fields}
+            return Session(**{**fields, **lists})
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise JournalError(f"{self.path / SESSION_FILE} does not describe a session: {error}") from None
 

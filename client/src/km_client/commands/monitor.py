@@ -4,6 +4,7 @@ Give your MCP client this command in place of the server's:
 
     km-client monitor -- npx -y @modelcontextprotocol/server-everything
     km-client monitor --server-name notes -- uvx mcp-server-sqlite --db-path notes.db
+    km-client monitor --plugin ./my-plugin -- uvx mcp-server-git
 
 Every byte passes unchanged, at once, in both directions; exit code and signals are the server's own. What could not be
 recorded never holds up the stream: it is counted and shown by `km-client status`. stdout belongs to MCP; what km-client
@@ -38,8 +39,19 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.usage = "km-client monitor [OPTIONS] -- COMMAND [ARGUMENT …]"
     parser.add_argument("--server-name", metavar="NAME", help="what to call the server (default: from its command)")
     parser.add_argument("--session-id", metavar="ID", help="what to call this session (default: a new UUIDv7)")
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="run this plugin: a directory, a binary or a package",
+    )
     parser.add_argument("--local-only", action="store_true", help="record, and show with `logs`, but ship nothing")
-    parser.add_argument("--debug", action="store_true", help="say on stderr what the relay does (or KM_DEBUG=1)")
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        help="say on stderr what the relay does, and have plugins log more (or KM_DEBUG=1)",
+    )
     parser.add_argument("--api-key", metavar="KEY", help="ship with this key, not the stored one (or KM_API_KEY)")
     parser.add_argument("--api-url", metavar="URL", help="ship to this server (or KM_API_URL)")
     parser.add_argument("command", nargs=REMAINDER, metavar="-- COMMAND", help="the MCP server and its arguments")
@@ -55,7 +67,7 @@ def run(args: Namespace) -> int:
     from km_client.proxy import session  # noqa: PLC0415 - loaded while the server starts, not before
 
     run_id = _uuid7(time.time_ns() // 1_000_000, os.urandom(10))
-    debug = args.debug or os.environ.get("KM_DEBUG", "0") not in ("", "0")
+    args.debug = debug = args.debug or os.environ.get("KM_DEBUG", "0") not in ("", "0")
     code = session.run(
         server, run_id, _description(args, command, run_id), say=say, debug=say if debug else lambda _: None
     )
@@ -86,6 +98,8 @@ def _description(args: Namespace, command: list[str], run_id: str) -> dict[str, 
         "local_only": args.local_only,
         "api_url": _api_url(args.api_url),
         "api_key": _api_key(args.api_key),
+        "plugins": _plugins(args.plugin),
+        "debug": args.debug,
     }
 
 
@@ -110,6 +124,16 @@ def _api_key(given: str | None) -> str | None:
         shape = f"`km_live_` and {KEY_TAIL} letters and digits"
         say(f"{source} is not a Kilometers API key ({shape}); this session is recorded, but not shipped with it")
     return key or None
+
+
+def _plugins(given: list[str]) -> list[str]:
+    """Absolute paths, each once. What is wrong with a plugin is found by the agent; the stream waits for none of it."""
+    here = _working_directory()
+    paths = list(dict.fromkeys(os.path.normpath(os.path.join(here, path)) for path in given))  # noqa: PTH118 - the same
+    for path in paths:
+        if not os.path.exists(path):  # noqa: PTH110 - the same
+            say(f"--plugin: there is no plugin at `{path}`; the session goes on without it")
+    return paths
 
 
 def _looks_like_a_key(key: str) -> bool:
