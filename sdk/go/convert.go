@@ -20,6 +20,7 @@ func configFromProto(c *pluginv1.PluginConfig) PluginConfig {
 		TokenKeys:      c.GetTokenKeys(),
 		PluginName:     c.GetPluginName(),
 		StateDir:       c.GetStateDir(),
+		Lease:          c.GetLease(),
 	}
 }
 
@@ -41,6 +42,7 @@ func configToProto(c PluginConfig) (*pluginv1.PluginConfig, error) {
 		TokenKeys:      c.TokenKeys,
 		PluginName:     c.PluginName,
 		StateDir:       c.StateDir,
+		Lease:          c.Lease,
 	}, nil
 }
 

@@ -88,8 +88,7 @@ func (s *GRPCServer) UpdateConfig(ctx context.Context, r *pluginv1.UpdateConfigR
 	use := func(config PluginConfig) error { return updater.UpdateConfig(ctx, config) }
 	err := s.configure(r.GetConfig(), use)
 	if errors.Is(err, errNotAdmitted) { // what it was granted before does not hold any more
-		bare := configFromProto(r.GetConfig())
-		bare.Features, bare.JWT = nil, ""
+		bare := withoutRights(configFromProto(r.GetConfig()))
 		err = errors.Join(err, s.withLock(func() error { return use(bare) }))
 	}
 	return &pluginv1.UpdateConfigResponse{Success: err == nil, Error: text(err)}, nil

@@ -53,8 +53,8 @@ type BatchHandler interface {
 // ConfigUpdater may also be implemented: the token was renewed, or features or tier changed while the plugin runs.
 // A plugin without it is restarted instead.
 type ConfigUpdater interface {
-	// UpdateConfig takes the new configuration. When what arrived cannot be trusted (an expired token, a required
-	// feature that is gone), it has no features and no token.
+	// UpdateConfig takes the new configuration. When what arrived cannot be trusted (a forged token, an expired one with
+	// no lease to stand in for it, a required feature that is gone), it has no features and no token.
 	UpdateConfig(ctx context.Context, config PluginConfig) error
 }
 
@@ -79,12 +79,28 @@ type PluginConfig struct {
 	// CustomSettings passed the manifest's schema in the host and have its defaults.
 	CustomSettings map[string]any `json:"custom_settings"`
 
-	// TokenKeys is the JWK Set the token is checked with, as JSON.
-	TokenKeys  string `json:"token_keys"`
-	PluginName string `json:"plugin_name"`
+	// TokenKeys is the JWK Set the token and the lease are checked with, as JSON.
+	TokenKeys string `json:"token_keys"`
+	// Lease stands in for the token while the server cannot be reached; Source says which of them granted Features.
+	Lease      string      `json:"lease"`
+	Source     GrantSource `json:"-"`
+	PluginName string      `json:"plugin_name"`
 	// StateDir is the one directory the plugin may write to; it outlives the process.
 	StateDir string `json:"state_dir"`
 }
+
+// GrantSource is what granted a configuration's features.
+type GrantSource string
+
+// By what right a plugin has its features. By SourceLease it has no JWT: nothing can be asked of the API.
+const (
+	SourceToken GrantSource = "token"
+	SourceLease GrantSource = "lease"
+	SourceNone  GrantSource = "none" // only the free features
+)
+
+// Offline reports whether the lease stands in for a token.
+func (c PluginConfig) Offline() bool { return c.Source == SourceLease }
 
 // ErrFeatureNotAvailable is what RequireFeature's errors are.
 var ErrFeatureNotAvailable = errors.New("feature not available")

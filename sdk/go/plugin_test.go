@@ -163,6 +163,11 @@ func TestAChangedTierReachesAPluginThatCanTakeIt(t *testing.T) {
 	if err := client.UpdateConfig(t.Context(), expired); err == nil || len(impl.config.Features) != 0 || impl.config.JWT != "" {
 		t.Errorf("an expired token left %v: %v", impl.config.Features, err)
 	}
+	offline := issuer.OfflineConfig(t, "p", "Pro", "console_logging", "api_logging")
+	offline.JWT = expired.JWT
+	if err := client.UpdateConfig(t.Context(), offline); err != nil || !impl.config.Offline() || !impl.config.HasFeature("api_logging") || impl.config.JWT != "" {
+		t.Errorf("an expired token beside a lease left %+v: %v", impl.config, err)
+	}
 	fixed := kmtest.Serve(t, &recorder{}, nil)
 	if err := fixed.UpdateConfig(t.Context(), issuer.Config(t, "p", "Pro")); status.Code(err) != codes.Unimplemented {
 		t.Errorf("a plugin that cannot take it: %v", err)
