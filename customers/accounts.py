@@ -18,7 +18,8 @@ from django.db import transaction
 from core.errors import InvalidRequest
 from customers import audit
 from customers.errors import EmailTaken
-from customers.models import Customer, Member, Subscription, Tier
+from customers.models import Customer, Member, Subscription
+from customers.queries import tier_named
 from customers.states import State
 
 MAX_EMAIL_CHARACTERS = 150  # it is also the user name, whose column holds that many
@@ -32,10 +33,7 @@ def create_customer(
     name = name.strip()
     if not 1 <= len(name) <= MAX_NAME_CHARACTERS:
         raise InvalidRequest(f"a customer's name has 1 to {MAX_NAME_CHARACTERS} characters", "give a shorter name")
-    tier = Tier.objects.filter(code=tier_code).first()
-    if tier is None:
-        known = ", ".join(f"`{code}`" for code in Tier.objects.values_list("code", flat=True))
-        raise InvalidRequest(f"there is no tier `{tier_code}`", f"the tiers are {known}")
+    tier = tier_named(tier_code)
     state = State.ACTIVE if trial_ends_at is None else State.TRIALING
     with transaction.atomic():
         customer = Customer.objects.create(name=name, created_at=at)

@@ -2,25 +2,34 @@
 
     principal = authenticate(request.headers.get("Authorization"), now=moment)
 
-The ingest path asks this for every request, so a proof is remembered in this process for up to a minute, never past
-the key's or token's own end (`proofs`). Everything else reads the rows: a database that cannot be reached raises
-through (a 503), because "cannot tell" must never read as "go away".
+A plugin's token proves its customer too, but only where plugins may send (`authenticate_sender`); everywhere else it
+is refused, whether or not its proof is remembered. The ingest path asks this for every request, so a proof is
+remembered in this process for up to a minute, never past the key's or token's own end (`proofs`). Everything else
+reads the rows: a database that cannot be reached raises through (a 503), because "cannot tell" must never read as "go
+away".
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from km_protocol.claims import LEEWAY_SECONDS, CustomerClaims
+from km_protocol.claims import LEEWAY_SECONDS, AccessClaims, PluginClaims
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from core.clock import now as present
 from customers import api_keys, proofs, revocation, tokens
-from customers.errors import CustomerSuspended, MissingCredentials, MissingScope, TokenInvalid, TokenRevoked
+from customers.errors import (
+    CustomerSuspended,
+    FeatureNotAvailable,
+    MissingCredentials,
+    MissingScope,
+    TokenInvalid,
+    TokenRevoked,
+)
 from customers.models import ApiKey
 from customers.queries import entitlement_of
 from customers.scopes import Scope
@@ -46,6 +55,7 @@ class Principal:
     scopes: frozenset[str]
     token_version: int
     key_id: str = ""  # "key_…": the API key behind the call, also when a token was sent
+    plugin: str = ""  # whose token was sent; "" for the customer itself
 
     @property
     def actor(self) -> str:
@@ -55,6 +65,14 @@ class Principal:
 
 def authenticate(authorization: str | None, *, now: datetime) -> Principal:
     """Who sent the header `authorization`. Raises `Unauthenticated`, a code for each cause; database errors pass."""
+    principal = authenticate_sender(authorization, now=now)
+    if principal.plugin:
+        raise tokens.refused_here(principal.plugin)
+    return principal
+
+
+def authenticate_sender(authorization: str | None, *, now: datetime) -> Principal:
+    """As `authenticate`, and takes a plugin's token: a narrower `Principal`, with `plugin` set."""
     credential = _credential(authorization)
     second = now.timestamp()
     known = proofs.remembered(credential, second)
@@ -74,6 +92,15 @@ def require(principal: Principal, scope: str) -> None:
         )
 
 
+def require_feature(principal: Principal, feature: str) -> None:
+    """Raises `FeatureNotAvailable` unless `principal` may use `feature`."""
+    if feature not in principal.features:
+        raise FeatureNotAvailable(
+            f"`{feature}` is not among what {principal.name} may use now (tier `{principal.tier}`)",
+            "`GET /api/subscription/status` lists what is; after an upgrade, get a new token",
+        )
+
+
 def _credential(authorization: str | None) -> str:
     if not authorization:
         raise MissingCredentials("there is no `Authorization` header", _SEND)
@@ -88,14 +115,26 @@ def _credential(authorization: str | None) -> str:
 def _prove(credential: str, now: datetime) -> tuple[Principal, datetime]:
     """The principal, and when the proof ends by itself."""
     if credential.startswith("km_"):
-        key, ends = api_keys.find(credential), None
+        claims, key, ends = None, api_keys.find(credential), None
     else:
-        claims = tokens.verify(credential, at=now)
-        key, ends = _key_behind(claims), datetime.fromtimestamp(claims.exp + LEEWAY_SECONDS, now.tzinfo)
+        claims = tokens.verify_either(credential, at=now)
+        key, ends = key_behind(claims), datetime.fromtimestamp(claims.exp + LEEWAY_SECONDS, now.tzinfo)
     principal, changes = principal_of(key, at=now)
+    if isinstance(claims, PluginClaims):
+        principal = _narrowed(principal, claims)
     moments = (ends, key.expires_at, changes, now + timedelta(seconds=proofs.MAX_AGE_SECONDS))
     api_keys.touch(key, at=now)
     return principal, min(moment for moment in moments if moment is not None)
+
+
+def _narrowed(principal: Principal, claims: PluginClaims) -> Principal:
+    """What is left of `principal` for a plugin: what its token names and still holds, and sending."""
+    return replace(
+        principal,
+        plugin=claims.plugin,
+        features=principal.features.intersection(claims.features),
+        scopes=principal.scopes & {Scope.EVENTS_WRITE},
+    )
 
 
 def check_standing(key: ApiKey, *, at: datetime) -> None:
@@ -125,8 +164,8 @@ def principal_of(key: ApiKey, *, at: datetime) -> tuple[Principal, datetime | No
     return principal, entitlement.ends_at
 
 
-def _key_behind(claims: CustomerClaims) -> ApiKey:
-    """The API key a token was made from, if the token has not been revoked."""
+def key_behind(claims: AccessClaims) -> ApiKey:
+    """The API key a token was made from. Raises `TokenRevoked`, or `TokenInvalid` if its customer has no such key."""
     key = ApiKey.objects.select_related("customer").filter(public_id=claims.client_id).first()
     if key is None or key.customer.public_id != claims.customer_id:
         raise TokenInvalid("the token names a key its customer does not have", "exchange the API key again")

@@ -10,6 +10,7 @@ from km_protocol.claims import LEEWAY_SECONDS
 
 MIN_SECRET_BYTES = 32  # as long as the HMAC's own output
 LONGEST_TOKEN_SECONDS = 24 * 3600  # plugins verify tokens without asking us: longer, and a downgrade takes too long
+LONGEST_REFRESH_SECONDS = 3600  # longer, and a laptop goes on with what its customer gave up an hour ago
 
 
 @register
@@ -41,5 +42,20 @@ def tokens_live_reasonably(**_: Any) -> list[CheckMessage]:
             f" and at most {LONGEST_TOKEN_SECONDS}.",
             hint="Leave it out for an hour.",
             id="customers.E003",
+        )
+    ]
+
+
+@register
+def leases_are_refreshed_in_time(**_: Any) -> list[CheckMessage]:
+    """What a laptop does between two refreshes is what it did before an upgrade or a downgrade."""
+    if 1 <= settings.LEASE_REFRESH_SECONDS <= LONGEST_REFRESH_SECONDS:
+        return []
+    return [
+        Error(
+            f"KM_LEASE_REFRESH_SECONDS is {settings.LEASE_REFRESH_SECONDS}; it must be from 1"
+            f" to {LONGEST_REFRESH_SECONDS}.",
+            hint="Leave it out for five minutes.",
+            id="customers.E004",
         )
     ]

@@ -56,6 +56,11 @@ class Entitlement:
     premium: bool
     ends_at: datetime | None = None
 
+    @property
+    def active(self) -> bool:
+        """Whether the subscription holds: paid for, on trial, or within the grace of a missed payment."""
+        return self.status in _PAYING
+
 
 def evaluate(subscription: SubscriptionFacts, *, at: datetime) -> Entitlement:
     """What `subscription` allows at `at`."""

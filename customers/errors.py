@@ -35,6 +35,34 @@ class TokenInvalid(Unauthenticated):
     code = "invalid_token"
 
 
+class WrongAlgorithm(TokenInvalid):
+    """Signed by anything but EdDSA, or by nothing."""
+
+
+class WrongType(TokenInvalid):
+    """A lease, an identity token or something else that is no access token."""
+
+
+class UnknownSigningKey(TokenInvalid):
+    """Signed with a key this server does not publish, or no longer does."""
+
+
+class BadSignature(TokenInvalid):
+    """Changed after it was signed, or forged."""
+
+
+class WrongPlugin(TokenInvalid):
+    """A token for another plugin, or for none."""
+
+
+class WrongCustomer(TokenInvalid):
+    """A token of another customer than the one who shows it."""
+
+
+class NotYetValid(TokenInvalid):
+    """Issued in the future, by this server's clock."""
+
+
 class TokenExpired(Unauthenticated):
     code = "expired_token"
 
@@ -45,6 +73,12 @@ class TokenRevoked(Unauthenticated):
 
 class MissingScope(Forbidden):
     code = "missing_scope"
+
+
+class FeatureNotAvailable(Forbidden):
+    """The subscription does not include it now; another tier does."""
+
+    code = "feature_not_available"
 
 
 class UnknownKeyId(NotFound):

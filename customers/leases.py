@@ -8,11 +8,12 @@ counted in the customer's row, so of two leases the newer one is known without t
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
-from km_protocol.claims import GRACE_SECONDS, LEASE_SECONDS, REFRESH_SECONDS, Lease
+from km_protocol.claims import GRACE_SECONDS, LEASE_SECONDS, Lease
 
 from core.errors import InvalidRequest
 from customers import tokens
@@ -37,7 +38,7 @@ def _compose(customer: Customer, entitlement: Entitlement, machine: str, used: i
     return Lease(
         sub=customer.public_id,
         iat=issued_at,
-        refresh_after=min(issued_at + REFRESH_SECONDS, known_end),
+        refresh_after=min(issued_at + settings.LEASE_REFRESH_SECONDS, known_end),
         exp=min(issued_at + LEASE_SECONDS, known_end),
         grace_until=min(issued_at + GRACE_SECONDS, known_end),
         status=entitlement.status,
@@ -48,6 +49,11 @@ def _compose(customer: Customer, entitlement: Entitlement, machine: str, used: i
         machine=machine,
         seq=_next_seq(customer),
     )
+
+
+def next_refresh(at: datetime) -> datetime:
+    """When whoever asked at `at` should ask again."""
+    return at + timedelta(seconds=settings.LEASE_REFRESH_SECONDS)
 
 
 def _quotas(entitlement: Entitlement, used: int) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Reads for the rooms above: a member's customer, what a customer may use, how long its events are kept."""
+"""Reads for the rooms above and the operator: who a customer is, what it may use, how long its events are kept."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from km_protocol.claims import SubscriptionStatus
 
+from core.errors import InvalidRequest
 from customers.entitlements import Entitlement, SubscriptionFacts, TierFacts, evaluate
 from customers.models import Customer, Member, Subscription, Tier
 from customers.states import State
 from customers.tiers import FREE
+
+SHOWN_CUSTOMERS = 5  # a hint is read in a terminal
 
 
 def customer_of(user: AbstractBaseUser | AnonymousUser) -> Customer | None:
@@ -21,6 +24,27 @@ def customer_of(user: AbstractBaseUser | AnonymousUser) -> Customer | None:
         return None
     membership = Member.objects.filter(user_id=user.pk).select_related("customer").order_by("id").first()
     return membership.customer if membership else None
+
+
+def customer_named(public_id: str) -> Customer:
+    """The customer with the id `public_id`. Raises `InvalidRequest`, which names the newest there are."""
+    customer = Customer.objects.filter(public_id=public_id).first()
+    if customer is None:
+        newest = ", ".join(f"`{each.public_id}` ({each.name})" for each in Customer.objects.all()[:SHOWN_CUSTOMERS])
+        others = max(0, Customer.objects.count() - SHOWN_CUSTOMERS)
+        more = f" and {others} more, which the admin console lists" if others else ""
+        hint = f"the newest customers are {newest}{more}" if newest else "make one with `manage.py create_customer`"
+        raise InvalidRequest(f"there is no customer `{public_id}`", hint)
+    return customer
+
+
+def tier_named(code: str) -> Tier:
+    """The tier `code`. Raises `InvalidRequest`, which names those there are."""
+    tier = Tier.objects.filter(code=code).first()
+    if tier is None:
+        known = ", ".join(f"`{each}`" for each in Tier.objects.values_list("code", flat=True))
+        raise InvalidRequest(f"there is no tier `{code}`", f"the tiers are {known}")
+    return tier
 
 
 def entitlement_of(customer: Customer, *, at: datetime) -> Entitlement:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
-from km_protocol.claims import REFRESH_SECONDS
+from datetime import datetime
 
 from customers import leases, usage
 from customers.authentication import Principal
@@ -43,7 +41,7 @@ def report(principal: Principal, *, machine: str, at: datetime) -> StatusAnswer:
         features=sorted(entitlement.features),
         quotas={"events_per_day": _events(entitlement, used, at)},
         lease=leases.issue(customer, entitlement, machine=machine, used=used, at=at),
-        next_refresh=at + timedelta(seconds=REFRESH_SECONDS),
+        next_refresh=leases.next_refresh(at),
     )
 
 

@@ -5,6 +5,7 @@ is taken thousands of times a second, and needs neither a session nor a cookie.
     POST /api/events/batch       → the same
     POST /api/events/telemetry   → {"status": "ok", "message": "launch recorded", "events_remaining": 4711}
 
+The first is also where a plugin's own token is taken, for as long as its customer may use `api_logging`.
 Answered 200 once the database has flushed the events. 429 and 503 carry `Retry-After` and mean that nothing was stored.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 import msgspec
 import structlog
@@ -20,7 +22,7 @@ from django.http import HttpRequest, HttpResponse
 
 from core.clock import now
 from core.errors import ApiError, as_response, database_unavailable
-from customers.authentication import authenticate, require
+from customers.authentication import Principal, authenticate, authenticate_sender, require, require_feature
 from customers.scopes import Scope
 from events import bodies, metrics
 from events.errors import MethodNotAllowed
@@ -29,6 +31,7 @@ from events.models import InboxEntry
 from events.schemas import AcceptedAnswer, RecordedAnswer
 
 Kind = InboxEntry.Kind
+PLUGIN_FEATURE = "api_logging"
 
 _log = structlog.get_logger(__name__)
 _JSON = msgspec.json.Encoder()
@@ -68,10 +71,20 @@ def _receive(request: HttpRequest, kind: str) -> Receipt:
     if request.method != "POST":
         raise MethodNotAllowed(f"this address takes `POST`, not `{request.method}`", "send the events with `POST`")
     moment = now()
-    principal = authenticate(request.META.get("HTTP_AUTHORIZATION"), now=moment)
+    principal = _sender(request.META.get("HTTP_AUTHORIZATION"), kind, moment)
     require(principal, Scope.EVENTS_WRITE)
     encoding = bodies.encoding_named(request.META.get("HTTP_CONTENT_ENCODING", ""))
     return accept(principal, kind, encoding, bodies.read(request), now=moment)
+
+
+def _sender(authorization: str | None, kind: str, moment: datetime) -> Principal:
+    """Who sends; a plugin only events, and only with the feature that lets plugins send."""
+    if kind != Kind.EVENTS:
+        return authenticate(authorization, now=moment)
+    principal = authenticate_sender(authorization, now=moment)
+    if principal.plugin:
+        require_feature(principal, PLUGIN_FEATURE)
+    return principal
 
 
 def _refusal(error: ApiError, kind: str) -> HttpResponse:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import environ
 import structlog
+from km_protocol.claims import REFRESH_SECONDS
 
 from kmcloud.secrets_file import secret
 
@@ -37,6 +38,7 @@ INSTALLED_APPS = [
     "kmcloud",
     "core",
     "customers",
+    "plugins_registry",
     "events",
     "dashboard",
     "unfold",
@@ -194,6 +196,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 TOKEN_SECONDS = env.int("KM_TOKEN_SECONDS", default=3600)
+LEASE_REFRESH_SECONDS = env.int("KM_LEASE_REFRESH_SECONDS", default=REFRESH_SECONDS)
 LOG_LEVEL = env.str("KM_LOG_LEVEL", default="INFO")
 LOG_JSON = env.bool("KM_LOG_JSON", default=PRODUCTION)
 

@@ -13,6 +13,7 @@ from kmcloud import health
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="dashboard:sessions")),
     path("", include("customers.urls")),
+    path("", include("plugins_registry.urls")),
     path("", include("events.urls")),
     path("app/", include("dashboard.urls")),
     path("admin/", admin.site.urls),

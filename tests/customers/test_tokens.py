@@ -178,7 +178,10 @@ def test_another_private_key_under_our_kid_is_refused(token: str, moment: dateti
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"aud": "km:plugin:console-logger"}, "$.aud"),
+        ({"aud": "km:plugin:console-logger"}, "plugin_version"),
+        ({"aud": "km:plugin:console-logger", "plugin_version": "1.0.0"}, "only `POST /api/events`"),
+        ({"aud": "km:plugin:../etc", "plugin_version": "1.0.0"}, "$.aud"),
+        ({"plugin_version": "1.0.0"}, "plugin_version"),
         ({"aud": "km:lease"}, "$.aud"),
         ({"aud": ["km:api"]}, "$.aud"),
         ({"aud": None}, "aud"),

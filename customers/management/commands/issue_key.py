@@ -8,10 +8,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from core.clock import now
-from core.errors import InvalidRequest
 from customers import api_keys
 from customers.management.operator_command import OperatorCommand
-from customers.models import Customer
+from customers.queries import customer_named
 from customers.scopes import DEFAULT_SCOPES
 
 
@@ -28,7 +27,7 @@ class Command(OperatorCommand):
     def run(self, options: dict[str, Any]) -> dict[str, str]:
         moment, days = now(), options["expires_days"]
         issued = api_keys.issue(
-            _customer(options["customer"]),
+            customer_named(options["customer"]),
             options["name"],
             at=moment,
             kind=options["kind"],
@@ -36,10 +35,3 @@ class Command(OperatorCommand):
             expires_at=None if days is None else moment + timedelta(days=days),
         )
         return {"key_id": issued.key.public_id, "api_key": issued.secret, "scopes": " ".join(issued.key.scopes)}
-
-
-def _customer(public_id: str) -> Customer:
-    customer = Customer.objects.filter(public_id=public_id).first()
-    if customer is None:
-        raise InvalidRequest(f"there is no customer `{public_id}`", "the admin console lists their ids")
-    return customer

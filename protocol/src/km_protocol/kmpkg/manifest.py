@@ -191,7 +191,7 @@ def _compatibility(reader: Reader) -> Compatibility:
 def _features(reader: Reader) -> Features:
     seen: dict[str, str] = {}
     lists: dict[str, list[str]] = {"required": [], "optional": []}
-    for key, names in lists.items():
+    for key, listed in lists.items():
         for path, name in reader.words(key, most=MAX_FEATURES):
             if not _FEATURE.fullmatch(name):
                 reader.report(path, f"`{name[:80]}` is not a feature's name", "such as `console_logging`")
@@ -199,7 +199,7 @@ def _features(reader: Reader) -> Features:
                 reader.report(path, f"`{name}` is listed already at {seen[name]}", "list each feature once")
             else:
                 seen[name] = path
-                names.append(name)
+                listed.append(name)
     reader.refuse_unknown()
     return Features(tuple(lists["required"]), tuple(lists["optional"]))
 
