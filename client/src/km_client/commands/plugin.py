@@ -3,6 +3,7 @@
 km-client plugin new --lang python slow-tools     a project that builds, tests and runs at once
 km-client plugin validate slow-tools              every problem of its manifest, offline; exit 1 when there is one
 km-client plugin build slow-tools                 the development build
+km-client plugin build --package slow-tools       slow-tools/dist/km-plugin-slow-tools-3f9a0c41d2e8.kmpkg
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     validate.add_argument("--json", action="store_true", help="print one JSON object")
     build = verbs.add_parser("build", help="make the development build")
     build.add_argument("directory", metavar="DIR", type=Path)
+    build.add_argument("--package", action="store_true", help="put it into one file, DIR/dist/km-plugin-….kmpkg")
 
 
 def run(args: Namespace) -> int:
@@ -62,8 +64,24 @@ def _new(args: Namespace) -> int:
 def _build(args: Namespace) -> int:
     from km_plugin_sdk.project import build  # noqa: PLC0415
 
+    if args.package:
+        return _package(args.directory)
     entry = build(args.directory)
     _say(f"Built {entry}.")
+    return 0
+
+
+def _package(directory: Path) -> int:
+    from km_plugin_sdk.packing import pack  # noqa: PLC0415
+
+    packed = pack(directory)
+    _say(
+        f"Packed {packed.path}",
+        f"  size:           {packed.size:,} bytes, {packed.files} file{'s' if packed.files != 1 else ''}",
+        f"  SHA-256:        {packed.sha256}",
+        f"  payload digest: {packed.payload_digest}",
+        "  signed:         no; a development package, for `km-client monitor --plugin`",
+    )
     return 0
 
 

@@ -2,8 +2,9 @@
 
     ./my-plugin/             a directory with `manifest.json`, and its entry (a Go binary, or a Python file)
     ./my-plugin/my-plugin    a Go binary with `manifest.json` beside it
+    ./km-plugin-….kmpkg      an unsigned development package, which is unpacked to the client's own directory first
 
-Nothing is started or changed here. A `.kmpkg` package is installed first, not run from where it lies.
+Nothing is started here, and nothing but that directory is changed.
 """
 
 from __future__ import annotations
@@ -12,24 +13,38 @@ import importlib.util
 import os
 import sys
 import sysconfig
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from km_protocol.errors import ManifestError
 from km_protocol.kmpkg import manifest as manifests
+from km_protocol.kmpkg import package
 from km_protocol.kmpkg.manifest import Manifest, Permissions
 
-from km_client.plugins import executables, python_runner
+from km_client.plugins import executables, packages, python_runner
 from km_client.plugins.errors import RefusedError
+from km_client.plugins.package_store import Hold
 from km_client.plugins.sandbox.files import LIBRARIES, LOADER_CACHE
 
 # What a Python plugin may import without bringing it along.
 _PROVIDED = ("km_plugin_sdk", "km_protocol", "grpclib", "google.protobuf")
 
+Origin = Literal["directory", "binary", "package"]
+ORIGIN_WORDS: dict[Origin, str] = {
+    "directory": "a directory, for development",
+    "binary": "a program, for development",
+    "package": "an unsigned development package",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class PluginSpec:
-    """A plugin as it lies on disk, checked. `own`, `runs`, `reads`: what the sandbox must leave open."""
+    """A plugin as it lies on disk, checked. `own`, `runs`, `reads`: what the sandbox must leave open.
+
+    `path` is what was asked for, and `origin` what that is. A package's files lie elsewhere, and stay there for as long
+    as the spec lives.
+    """
 
     manifest: Manifest
     path: Path
@@ -39,6 +54,9 @@ class PluginSpec:
     runs: tuple[Path, ...] = ()
     reads: tuple[Path, ...] = ()
     mutual_tls: bool = False
+    origin: Origin = "directory"
+    signed: bool = False  # no kind of plugin that is found here is
+    hold: Hold | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -52,9 +70,10 @@ class PluginSpec:
 def find(path: Path, *, private: tuple[Path, ...] = ()) -> PluginSpec:
     """`private`: directories no plugin may contain (where the API key lies). Raises `RefusedError`."""
     path = Path(os.path.abspath(path))  # noqa: PTH100 - without following links, which `resolve` would
-    if path.suffix == ".kmpkg":
-        message = f"`{path}` is a package, and packages cannot be run directly yet"
-        raise RefusedError("package_unsupported", message, "give the directory it was built from")
+    if path.suffix == package.SUFFIX and not path.is_dir():
+        unpacked = packages.unpack(path, into=packages.unpacked_dir())
+        spec = find(unpacked.directory, private=private)
+        return replace(spec, path=path, origin="package", hold=unpacked.hold)
     directory = path if path.is_dir() else path.parent
     manifest = _read_manifest(path, directory)
     entry = path if path != directory else directory / manifest.entry
@@ -64,7 +83,8 @@ def find(path: Path, *, private: tuple[Path, ...] = ()) -> PluginSpec:
         return _python(manifest, path, directory / manifest.entry, (directory,))
     loader = executables.check(entry)
     runs, reads = _dynamic(loader)
-    return PluginSpec(manifest, path, entry, (str(entry),), own, runs, reads)
+    origin: Origin = "directory" if path == directory else "binary"
+    return PluginSpec(manifest, path, entry, (str(entry),), own, runs, reads, origin=origin)
 
 
 def _read_manifest(path: Path, directory: Path) -> Manifest:

@@ -10,11 +10,13 @@ all. Building runs the author's toolchain on the author's machine: it is no sand
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -68,12 +70,15 @@ def read_manifest(directory: Path) -> Manifest:
         raise ProjectError(f"there is no `{path}`", hint) from None
 
 
-def build(directory: Path) -> Path:
-    """Build for development; returns the file a host starts. Raises `ProjectError` with what the toolchain said."""
+def build(directory: Path, *, reproducibly: bool = False) -> Path:
+    """Build for development; returns the file a host starts. Raises `ProjectError` with what the toolchain said.
+
+    `reproducibly`: the same source and toolchain give the same bytes, in any directory and at any commit.
+    """
     manifest = read_manifest(directory)
     entry = directory / manifest.entry
     if manifest.runtime == "go":
-        _build_go(directory, manifest)
+        _build_go(directory, manifest, _reproducible() if reproducibly else {})
     else:
         _build_python(directory)
     if not entry.is_file():
@@ -89,10 +94,15 @@ def go_build_command(manifest: Manifest) -> list[str]:
     return ["go", "build", *flags, "-o", manifest.entry, "."]
 
 
-def _build_go(directory: Path, manifest: Manifest) -> None:
+def _reproducible() -> dict[str, str]:
+    """No paths of this machine, no commit, nothing of its C compiler; what the manifest asks for comes on top."""
+    return {"CGO_ENABLED": "0", "GOFLAGS": f"{os.environ.get('GOFLAGS', '')} -trimpath -buildvcs=false".strip()}
+
+
+def _build_go(directory: Path, manifest: Manifest, environment: Mapping[str, str]) -> None:
     if shutil.which("go") is None:
         raise ProjectError("there is no `go` on PATH", "install Go 1.24 or newer")
-    _run(go_build_command(manifest), directory)
+    _run(go_build_command(manifest), directory, environment)
 
 
 def _build_python(directory: Path) -> None:
@@ -104,8 +114,9 @@ def _build_python(directory: Path) -> None:
         _run([*pip, "--target", "site", "--requirement", "requirements.txt"], directory)
 
 
-def _run(command: list[str], directory: Path) -> None:
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+def _run(command: list[str], directory: Path, environment: Mapping[str, str] | None = None) -> None:
+    variables = os.environ | (environment or {})
+    done = subprocess.run(command, cwd=directory, env=variables, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr or done.stdout).strip()
         raise ProjectError(f"`{' '.join(command[:3])} …` failed (exit {done.returncode}):\n{said}")
