@@ -63,6 +63,15 @@ def test_an_answer_that_may_change_is_tried_again(
     assert api.requests == 3 and pauses[0] == 7.0 and 0.5 <= pauses[1] <= 1.0
 
 
+def test_a_wait_that_is_longer_than_the_time_left_is_said_and_not_slept(
+    api: EventsApi, client: ApiClient, pauses: list[float]
+) -> None:
+    api.answers = [(429, {"Retry-After": "3600"})]
+    with pytest.raises(ApiError) as caught:
+        client.send(golden_events()[:1])
+    assert (caught.value.status, caught.value.retry_after, api.requests, pauses) == (429, 3600.0, 1, [])
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 302])
 def test_a_final_answer_is_not_tried_again(api: EventsApi, client: ApiClient, status: int) -> None:
     api.answers = [(status, {"Location": "http://127.0.0.1:1/"})]

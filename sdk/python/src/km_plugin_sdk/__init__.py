@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from km_plugin_sdk.batching import Batcher
 from km_plugin_sdk.config import PluginConfig
-from km_plugin_sdk.errors import ApiError, FeatureNotAvailableError, PluginError, TokenError
+from km_plugin_sdk.errors import ApiError, FeatureNotAvailableError, PluginError, TokenError, TryLaterError
 from km_plugin_sdk.events import Party, StreamEvent
 from km_plugin_sdk.plugin import Plugin
 from km_plugin_sdk.serving import serve
@@ -42,6 +42,7 @@ __all__ = [
     "Sent",
     "StreamEvent",
     "TokenError",
+    "TryLaterError",
     "__version__",
     "read_lease",
     "serve",

@@ -5,8 +5,9 @@
 
 `POST /api/events` is safe to repeat: the server knows an event by its id. So a broken connection, 429, 500, 502, 503
 and 504 are retried with growing, jittered pauses, or the server's own Retry-After; 413 is sent again in halves; any
-other answer is final and raises `ApiError`. `send` gives up after `budget` seconds. The token is asked for on every
-try, because the host renews it every few minutes.
+other answer is final and raises `ApiError`. `send` gives up after `budget` seconds, and at once when the server asks
+for a longer wait than is left (`ApiError.retry_after`). The token is asked for on every try, because the host renews it
+every few minutes.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ class ApiClient:
                 return status, answer
             wait = max(wanted_pause, random.uniform(pause / 2, pause))  # noqa: S311 - spreads clients, hides nothing
             if time.monotonic() + wait > until:
-                raise _refused(status, answer)
+                raise _refused(status, answer, wanted_pause)
             self._sleep(wait)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
@@ -120,7 +121,7 @@ class ApiClient:
 
 
 def _retry_after(value: str | None) -> float:
-    return min(float(value), LONGEST_PAUSE_SECONDS) if value and value.isdecimal() else 0.0
+    return float(value[:9]) if value and value.isascii() and value.isdecimal() else 0.0
 
 
 def _sent(answer: bytes) -> Sent:
@@ -131,11 +132,12 @@ def _sent(answer: bytes) -> Sent:
         raise ApiError(200, "the server's answer is not one of the Kilometers API", "check the API endpoint") from None
 
 
-def _refused(status: int, answer: bytes) -> ApiError:
+def _refused(status: int, answer: bytes, retry_after: float = 0.0) -> ApiError:
     if not status:
         return ApiError(0, f"the API did not answer: {answer.decode(errors='replace')}", "the events were not stored")
     try:
         error = json.loads(answer)["error"]
-        return ApiError(status, f"the API answered {status}: {error['message']}", error.get("hint", ""))
+        message, hint = f"the API answered {status}: {error['message']}", error.get("hint", "")
     except (ValueError, KeyError, TypeError, AttributeError):
-        return ApiError(status, f"the API answered {status}", "the events were not stored")
+        message, hint = f"the API answered {status}", "the events were not stored"
+    return ApiError(status, message, hint, retry_after=retry_after)

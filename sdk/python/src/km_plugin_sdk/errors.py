@@ -6,6 +6,7 @@ leaves `handle_stream_event` is counted and logged; the monitored stream never n
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 
@@ -36,13 +37,27 @@ class TokenError(PluginError):
 
 
 class ApiError(PluginError):
-    """The server did not take the events. `status` is the HTTP status, 0 when there was no answer."""
+    """The server did not take the events. `status` is the HTTP status, 0 when there was no answer.
+
+    `retry_after` is how many seconds the server asked to wait, 0 when it did not say.
+    """
 
     code = "api_error"
 
-    def __init__(self, status: int, message: str, hint: str = "") -> None:
+    def __init__(self, status: int, message: str, hint: str = "", *, retry_after: float = 0.0) -> None:
         super().__init__(message, hint)
         self.status = status
+        self.retry_after = retry_after
+
+
+class TryLaterError(PluginError):
+    """A batcher's delivery raises it: put the batch back and pause for `after` seconds, or until `resume`."""
+
+    code = "try_later"
+
+    def __init__(self, message: str, hint: str = "", *, after: float = math.inf) -> None:
+        super().__init__(message, hint)
+        self.after = after
 
 
 class ServeError(PluginError):
