@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -112,7 +112,9 @@ def lay_out(tmp_path: Path, request: pytest.FixtureRequest, kind: str, *, name: 
     return directory
 
 
-def manifest(name: str, runtime: str, entry: str, **permissions: bool) -> str:
+def manifest(
+    name: str, runtime: str, entry: str, compatibility: Mapping[str, str] | None = None, /, **permissions: bool
+) -> str:
     document = {
         "name": name,
         "version": "1.0.0",
@@ -121,7 +123,7 @@ def manifest(name: str, runtime: str, entry: str, **permissions: bool) -> str:
         "license": "Apache-2.0",
         "runtime": runtime,
         "entry": entry,
-        "compatibility": {"kilometers_cli": ">=0.1.0"},
+        "compatibility": compatibility or {"kilometers_cli": ">=1.0.0"},
         "permissions": dict.fromkeys(PERMISSIONS, False) | permissions,
     }
     return json.dumps(document)

@@ -20,7 +20,7 @@ from km_client.plugins.settings import HostSettings
 from km_client.plugins.status import inspection
 from km_client.plugins.supervisor import PluginSupervisor
 
-from tests.client.plugins.conftest import MakeMisfit, MakePlugin
+from tests.client.plugins.conftest import MakeMisfit, MakePlugin, manifest
 from tests.client.plugins.supervised import IMPATIENT, begin, configure, event, trying, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher is Linux's")
@@ -134,7 +134,6 @@ def refusal(path: Path, **options: Any) -> RefusedError:
 def test_what_cannot_be_started_is_named(make_plugin: MakePlugin, tmp_path: Path) -> None:
     spec = make_plugin("go")
     assert refusal(tmp_path / "nowhere").code == "plugin_missing"
-    assert refusal(tmp_path / "x.kmpkg").code == "package_unsupported"
     assert refusal(tmp_path).code == "manifest_missing"
     assert refusal(spec.path, private=(spec.path / "config",)).code == "plugin_place"
     assert discovery.find(spec.program).own == (spec.program, spec.path / "manifest.json")
@@ -149,6 +148,29 @@ def test_what_cannot_be_started_is_named(make_plugin: MakePlugin, tmp_path: Path
     assert refusal(spec.path).code == "program_missing"
     (spec.path / "manifest.json").write_text("{}")
     assert refusal(spec.path).code == "manifest_invalid"
+
+
+@pytest.mark.parametrize(
+    ("runtime", "compatibility", "code"),
+    [
+        ("go", {"kilometers_cli": ">=1.0.0", "go_version": ">=99"}, ""),
+        ("python", {"kilometers_cli": "^1.0", "python_version": ">=3.11"}, ""),
+        ("go", {"kilometers_cli": ">=2.0.0"}, "cli_incompatible"),
+        ("python", {"kilometers_cli": ">=0.1.0 <1.0.0"}, "cli_incompatible"),
+        ("python", {"kilometers_cli": "*", "python_version": "<3.9"}, "python_incompatible"),
+    ],
+)
+def test_a_plugin_made_for_another_version_is_refused_when_it_is_found(
+    make_plugin: MakePlugin, runtime: str, compatibility: dict[str, str], code: str
+) -> None:
+    spec = make_plugin(runtime)
+    (spec.path / "manifest.json").write_text(manifest("made-for", runtime, spec.manifest.entry, compatibility))
+    if not code:
+        assert discovery.find(spec.path).name == "made-for"
+        return
+    error = refusal(spec.path)
+    assert error.code == code
+    assert compatibility.get("python_version", compatibility["kilometers_cli"]) in str(error)
 
 
 def test_a_program_that_vanishes_after_it_was_found_is_named(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
 import sys
 import sysconfig
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,9 @@ from km_protocol.errors import ManifestError
 from km_protocol.kmpkg import manifest as manifests
 from km_protocol.kmpkg import package
 from km_protocol.kmpkg.manifest import Manifest, Permissions
+from km_protocol.kmpkg.versions import Version
 
+from km_client import __version__
 from km_client.plugins import executables, packages, python_runner
 from km_client.plugins.errors import RefusedError
 from km_client.plugins.package_store import Hold
@@ -79,6 +82,7 @@ def find(path: Path, *, private: tuple[Path, ...] = ()) -> PluginSpec:
     entry = path if path != directory else directory / manifest.entry
     own = (directory,) if path == directory else (entry, directory / manifests.FILE_NAME)
     _keep_apart(own, private)
+    _check_compatibility(manifest)
     if manifest.runtime == "python":
         return _python(manifest, path, directory / manifest.entry, (directory,))
     loader = executables.check(entry)
@@ -98,6 +102,18 @@ def _read_manifest(path: Path, directory: Path) -> Manifest:
         raise RefusedError("manifest_missing", message, "`km-client plugin new` makes a plugin that has one") from None
     except ManifestError as error:
         raise RefusedError("manifest_invalid", f"`{file}`: {error}", error.hint) from None
+
+
+def _check_compatibility(manifest: Manifest) -> None:
+    """Its range of Go versions is the build's business."""
+    wanted, plugin = manifest.compatibility, f"{manifest.name} {manifest.version}"
+    if not wanted.kilometers_cli.contains(Version.parse(__version__)):
+        message = f"{plugin} is made for km-client {wanted.kilometers_cli.text}; this is km-client {__version__}"
+        raise RefusedError("cli_incompatible", message, "use a version of the plugin that is made for this km-client")
+    python = platform.python_version()
+    if manifest.runtime == "python" and not wanted.python_version.contains(Version.parse(python)):
+        message = f"{plugin} is made for Python {wanted.python_version.text}; km-client runs on Python {python}"
+        raise RefusedError("python_incompatible", message, "install km-client with a Python that fits")
 
 
 def _keep_apart(own: tuple[Path, ...], private: tuple[Path, ...]) -> None:

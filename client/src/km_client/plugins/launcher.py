@@ -97,7 +97,7 @@ def _report(host: _socket.socket, answer: dict[str, Any], listener: int | None) 
 def _prepare(plan: Plan, control: int) -> None:
     """What holds at every level: it dies with the host and inherits nothing."""
     _die_with_parent(plan["host_pid"], _SIGKILL)
-    for number in range(1, _SIGNALS + 1):  # an ignored one stays ignored across exec, and Python ignores SIGPIPE itself
+    for number in range(1, _SIGNALS + 1):  # an ignored one stays ignored across exec
         _libc.signal(number, None)
     if plan["guard"]:
         _become_guarded(control)
