@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from km_protocol import api_keys as key_format
 from core.errors import Forbidden, Unauthenticated
 from customers import api_keys, authentication, proofs, revocation, subscriptions, tokens
 from customers.api_keys import Issued
-from customers.authentication import Principal, authenticate
+from customers.authentication import Principal, authenticate, authenticate_sender
 from customers.models import ApiKey, Customer, RevokedToken, Subscription
 from customers.queries import entitlement_of
 from customers.scopes import Scope
@@ -25,6 +26,11 @@ SECOND = timedelta(seconds=1)
 
 def token_of(issued: Issued, moment: datetime) -> str:
     return tokens.mint(issued.key, entitlement_of(issued.key.customer, at=moment), at=moment).token
+
+
+def plugin_token_of(issued: Issued, moment: datetime) -> str:
+    entitlement = entitlement_of(issued.key.customer, at=moment)
+    return tokens.mint_plugin_token(issued.key, entitlement, plugin="api-logger", version="1.0.0", at=moment).token
 
 
 @pytest.fixture(params=["key", "token"])
@@ -243,3 +249,32 @@ def test_a_scope_the_key_lacks_is_refused_by_name(issued: Issued, moment: dateti
 def test_a_token_may_do_what_its_key_may_and_no_more(acme: Customer, moment: datetime) -> None:
     narrow = api_keys.issue(acme, "sender", at=moment, scopes=["events:write"])
     assert authenticate(f"Bearer {token_of(narrow, moment)}", now=moment).scopes == {"events:write"}
+
+
+def test_a_plugins_token_proves_nobody_where_customers_are_asked(issued: Issued, moment: datetime) -> None:
+    header = f"Bearer {plugin_token_of(issued, moment)}"
+    assert code_of(header, moment) == "invalid_token"
+    assert authenticate_sender(header, now=moment).plugin == "api-logger"
+    assert code_of(header, moment + SECOND) == "invalid_token"  # its proof is remembered now
+
+
+def test_a_plugins_proof_is_narrower_and_remembered_apart_from_its_customers(issued: Issued, moment: datetime) -> None:
+    customer = authenticate_sender(f"Bearer {token_of(issued, moment)}", now=moment)
+    header = f"Bearer {plugin_token_of(issued, moment)}"
+    plugin = authenticate_sender(header, now=moment)
+    assert replace(plugin, plugin="", scopes=customer.scopes) == customer
+    assert set(plugin.scopes) == {Scope.EVENTS_WRITE}
+    with CaptureQueriesContext(connection) as queries:
+        assert authenticate_sender(header, now=moment + SECOND) is plugin
+        assert authenticate_sender(f"Bearer {token_of(issued, moment)}", now=moment + SECOND) == customer
+        assert authenticate(f"Bearer {issued.secret}", now=moment + SECOND) == customer
+    assert len(queries) > 0
+
+
+def test_a_feature_that_is_not_there_is_named_with_the_next_step(issued: Issued, moment: datetime) -> None:
+    principal = authenticate(f"Bearer {issued.secret}", now=moment)
+    authentication.require_feature(principal, "api_logging")
+    with pytest.raises(Forbidden) as refused:
+        authentication.require_feature(principal, "audit_export")
+    assert (refused.value.code, refused.value.status) == ("feature_not_available", 403)
+    assert "`audit_export`" in refused.value.message and refused.value.hint

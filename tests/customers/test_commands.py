@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -12,10 +13,11 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
 from core.clock import now
-from customers import api_keys, queries
+from customers import accounts, api_keys, queries
 from customers.api_keys import Issued
+from customers.authentication import authenticate
 from customers.errors import RevokedApiKey
-from customers.models import ApiKey, AuditEntry, Customer, SigningKey
+from customers.models import ApiKey, AuditEntry, Customer, SigningKey, Subscription
 
 pytestmark = pytest.mark.django_db
 
@@ -103,3 +105,66 @@ def test_rotate_signing_key_announces_once_and_drops_all_when_one_has_leaked() -
         call_command("rotate_signing_key")
     replaced = run("rotate_signing_key", "--compromised")
     assert list(SigningKey.objects.exclude(state="removed").values_list("kid", flat=True)) == [replaced["kid"]]
+
+
+def test_change_subscription_moves_a_customer_to_another_tier(acme: Customer) -> None:
+    made = run("change_subscription", "--customer", acme.public_id, "--tier", "enterprise")
+    assert (made["name"], made["before"], made["tier"], made["status"]) == ("Acme", "pro", "enterprise", "active")
+    assert "audit_export" in made["features"].split()
+    assert queries.entitlement_of(acme, at=now()).tier == "enterprise"
+    entry = AuditEntry.objects.get(action="subscription.tier_changed")
+    assert (entry.customer_public_id, entry.details) == (acme.public_id, {"before": "pro", "after": "enterprise"})
+
+
+def test_change_subscription_to_the_same_tier_changes_nothing(acme: Customer) -> None:
+    made = run("change_subscription", "--customer", acme.public_id, "--tier", "pro")
+    assert made["before"] == made["tier"] == "pro"
+    assert not AuditEntry.objects.filter(action="subscription.tier_changed").exists()
+
+
+def test_change_subscription_of_one_who_does_not_pay_says_what_holds(acme: Customer) -> None:
+    Subscription.objects.update(state="canceled")
+    made = run("change_subscription", "--customer", acme.public_id, "--tier", "enterprise")
+    assert (made["tier"], made["status"], made["features"]) == ("enterprise", "canceled", "console_logging")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_change_subscription_is_in_force_at_once_in_its_own_process(acme: Customer) -> None:
+    header = f"Bearer {api_keys.issue(acme, 'laptop', at=now()).secret}"
+    assert authenticate(header, now=now()).tier == "pro"
+    run("change_subscription", "--customer", acme.public_id, "--tier", "free")
+    assert authenticate(header, now=now()).tier == "free"
+
+
+def test_change_subscription_is_in_force_elsewhere_within_a_minute(acme: Customer) -> None:
+    """What another process remembers is not announced to it: its memory ends by itself."""
+    moment = now()
+    header = f"Bearer {api_keys.issue(acme, 'laptop', at=moment).secret}"
+    assert authenticate(header, now=moment).tier == "pro"
+    run("change_subscription", "--customer", acme.public_id, "--tier", "free")  # within this test's transaction
+    assert authenticate(header, now=moment + timedelta(seconds=59)).tier == "pro"
+    assert authenticate(header, now=moment + timedelta(seconds=60)).tier == "free"
+
+
+def test_change_subscription_names_what_it_did_not_find(acme: Customer, globex: Customer) -> None:
+    with pytest.raises(CommandError, match="`free`, `pro`, `enterprise`"):
+        call_command("change_subscription", "--customer", acme.public_id, "--tier", "gold")
+    with pytest.raises(CommandError) as refused:
+        call_command("change_subscription", "--customer", "cus_nobody", "--tier", "pro")
+    assert "`cus_nobody`" in str(refused.value)
+    for known in (acme, globex):
+        assert f"`{known.public_id}` ({known.name})" in str(refused.value)
+    Subscription.objects.all().delete()
+    with pytest.raises(CommandError, match="Acme has no subscription"):
+        call_command("change_subscription", "--customer", acme.public_id, "--tier", "free")
+    assert not AuditEntry.objects.filter(action="subscription.tier_changed").exists()
+
+
+def test_a_hint_lists_the_newest_customers_and_counts_the_rest() -> None:
+    with pytest.raises(CommandError, match="create_customer"):
+        call_command("issue_key", "--customer", "cus_nobody", "--name", "k")
+    for number in range(7):
+        accounts.create_customer(f"C{number}", "free", at=now())
+    with pytest.raises(CommandError, match="and 2 more") as refused:
+        call_command("issue_key", "--customer", "cus_nobody", "--name", "k")
+    assert "(C6)" in str(refused.value) and "(C1)" not in str(refused.value)

@@ -8,7 +8,7 @@ from typing import Any
 import jwt
 import msgspec
 import pytest
-from django.test import Client
+from django.test import Client, override_settings
 from km_protocol.claims import Lease, LeaseState, evaluate
 
 from core.clock import now
@@ -90,6 +90,15 @@ def test_the_lease_says_signed_what_the_status_says(call: Call, laptop: Issued, 
     assert (lease.refresh_after - lease.iat, lease.exp - lease.iat) == (300, 86400)
     assert evaluate(lease, at=lease.iat, floor=0, machine="m1").state is LeaseState.VALID
     assert evaluate(lease, at=lease.iat, floor=0, machine="m2").state is LeaseState.WRONG_MACHINE
+
+
+def test_how_often_to_ask_again_is_a_setting(call: Call, laptop: Issued) -> None:
+    with override_settings(LEASE_REFRESH_SECONDS=7):
+        answer = call("GET", "/api/subscription/status", key=laptop.secret)[1]
+    lease = lease_in(call, answer)
+    assert lease.refresh_after - lease.iat == 7
+    assert timedelta(0) < datetime.fromisoformat(answer["next_refresh"]) - now() <= timedelta(seconds=7)
+    assert lease.exp - lease.iat == 86400
 
 
 def test_each_lease_is_newer_than_the_one_before(call: Call, laptop: Issued) -> None:

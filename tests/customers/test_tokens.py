@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -90,6 +91,19 @@ def test_two_tokens_of_one_moment_can_be_told_apart(issued: Issued, moment: date
 def test_a_token_does_not_outlive_its_key(acme: Customer, moment: datetime) -> None:
     short = api_keys.issue(acme, "short", at=moment, expires_at=moment + timedelta(minutes=5)).key
     assert tokens.mint(short, entitlement_of(acme, at=moment), at=moment).expires_in == 300
+
+
+def test_a_plugins_token_ends_in_15_minutes_with_its_key_or_with_its_trial(acme: Customer, moment: datetime) -> None:
+    def lasts(expires: int | None, ends: int | None) -> int:
+        key = api_keys.issue(
+            acme, "k", at=moment, expires_at=None if expires is None else moment + timedelta(seconds=expires)
+        ).key
+        ends_at = None if ends is None else moment + timedelta(seconds=ends)
+        entitlement = replace(entitlement_of(acme, at=moment), ends_at=ends_at)
+        return tokens.mint_plugin_token(key, entitlement, plugin="a", version="1.0.0", at=moment).expires_in
+
+    assert [lasts(None, None), lasts(300, None), lasts(None, 200), lasts(300, 200)] == [900, 300, 200, 200]
+    assert lasts(3600, 3600) == 900
 
 
 @override_settings(TOKEN_SECONDS=600)
