@@ -5,33 +5,27 @@ Checks change nothing but loose permissions of the credentials, which are repair
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from km_protocol.api_keys import display
 from km_protocol.claims import CLOCK_SKEW_SECONDS
 
-from km_client import account, config, credentials, output, overview, paths
+from km_client import account, config, credentials, output, overview, paths, plugin_checks
 from km_client.account import Account
 from km_client.agent.choices import NO_KEY
+from km_client.check import Check
 from km_client.config import Config
 from km_client.credentials import Credentials
 from km_client.errors import ClientError
 from km_client.overview import Overview
+from km_client.plugins.sandbox.kernel import probe
 
 LOW_DISK_BYTES = 100 * 1024 * 1024  # a dozen segments: a busy session fills that within minutes
-
-
-class Check(NamedTuple):
-    """One finding. `fix` is what to do about it."""
-
-    name: str
-    state: Literal["ok", "note", "problem"]
-    words: str
-    fix: str = ""
 
 
 def all_checks() -> list[Check]:
@@ -56,6 +50,11 @@ def _all() -> Iterator[Check]:
         yield _losses(machine)
         yield _refused(machine)
         yield _disk(paths.data_dir())
+        if settings:
+            refused_by = plugin_checks.namespaces_refused_by() if os.geteuid() else ""
+            yield plugin_checks.sandbox(settings.sandbox, settings.source("sandbox"), probe(), refused_by)
+        yield from plugin_checks.leases(machine.told)
+        yield from plugin_checks.plugins(machine.told, now=datetime.now(UTC))
     except (OSError, ClientError) as error:
         yield Check("data", "problem", f"{paths.data_dir()} cannot be used: {error}", "see that it is your directory")
 

@@ -23,6 +23,7 @@ VERBS = {
     "logs": "the recorded messages, one a line",
     "doctor": "check the set-up and name what to fix",
     "config": "show and change settings",
+    "plugins": "plugins on this machine: what each did, may do, and tried",
     "plugin": "write a plugin: make a project, check its manifest, build it",
     "agent": "the background process that ships recordings: start, stop, status",
 }

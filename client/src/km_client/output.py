@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+_UNSEEN = re.compile(r"[\x7f-\xa0\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
 WIDE = 200  # columns, where nobody's terminal sets a limit
 
 if TYPE_CHECKING:
@@ -22,8 +25,14 @@ def say(text: str = "") -> None:
 
 
 def say_json(value: Any) -> None:
-    """The whole answer, for a script."""
-    sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
+    """The whole answer, for a script. What a terminal would act on is escaped, as JSON allows."""
+    text = json.dumps(value, indent=2, default=str, ensure_ascii=False)
+    sys.stdout.write(_UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text) + "\n")
+
+
+def printable(text: str) -> str:
+    """`text` of a stranger with `\\x1b` for what a terminal would act on, or what turns its direction."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def warn(message: str, hint: str = "") -> None:
@@ -32,11 +41,11 @@ def warn(message: str, hint: str = "") -> None:
 
 
 def pairs(rows: Iterable[tuple[str, str]]) -> None:
-    """Names and values, aligned."""
+    """Names and values, aligned; a value that is too long goes on below itself."""
     kept = list(rows)
     width = max((len(name) for name, _ in kept), default=0)
     for name, value in kept:
-        say(f"{name:{width}}  {value}".rstrip())
+        wrapped(f"{name:{width}}  {value}".rstrip(), indent=width + 2)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -49,6 +58,19 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         drawn.add_row(*row)
     console().print(drawn)
+
+
+def wrapped(text: str, *, indent: int = 0) -> None:
+    """One line, broken between words where a terminal ends; each further line begins `indent` columns in."""
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else len(text)
+    # Not by `textwrap`, which would also take out the spaces that align one line with another.
+    while len(text) > columns > 2 * indent:
+        at = text.rfind(" ", indent + 1, columns + 1)
+        if at < 0 or not text[:at].strip():
+            break  # a word longer than the terminal is wide, such as a path: the terminal breaks it
+        say(text[:at].rstrip())
+        text = " " * indent + text[at:].lstrip()
+    say(text)
 
 
 def console() -> Console:

@@ -5,6 +5,7 @@ The journals on disk say which sessions there are; the agent's last state adds w
 
 from __future__ import annotations
 
+from datetime import datetime
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -16,6 +17,20 @@ from km_client.agent.health import Health
 from km_client.agent.state import SessionState, Totals
 from km_client.capture.journal import JournalError
 from km_client.capture.spool import SessionSpool, list_sessions
+from km_client.plugins import report
+from km_client.plugins.report import AccountReport, PluginReport
+
+
+class Told(NamedTuple):
+    """What the agent that runs, or the last that did, said about plugins; of one that is gone, each plugin is `ended`.
+
+    `at` is `None` when no agent has said anything that can be read.
+    """
+
+    agent_pid: int | None
+    at: datetime | None
+    plugins: list[PluginReport]
+    accounts: list[AccountReport]
 
 
 class Overview(NamedTuple):
@@ -27,6 +42,7 @@ class Overview(NamedTuple):
     deliveries: list[Health]
     totals: Totals
     refused_kept: int
+    told: Told
 
     @property
     def waiting_events(self) -> int:
@@ -69,7 +85,20 @@ def look() -> Overview:
         deliveries=last.deliveries if last else [],
         totals=last.totals if last else Totals(),
         refused_kept=refusals.count(paths.refused_dir()),
+        told=look_at_plugins(),
     )
+
+
+def look_at_plugins() -> Told:
+    """What the agent says about plugins and leases, without a look at the sessions."""
+    pid = process.running_pid()
+    path = paths.agent_dir() / report.FILE_NAME
+    said = report.read(path)
+    if said is None:
+        return Told(pid, None, [], [])
+    is_current = pid is not None and said.updated_at.timestamp() >= paths.agent_lock().stat().st_mtime
+    plugins = said.plugins if is_current else [report.as_ended(plugin) for plugin in said.plugins]
+    return Told(pid, said.updated_at, plugins, said.accounts)
 
 
 def _session(spool: SessionSpool, known: SessionState | None) -> SessionState:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from km_client import checks, output
-from km_client.checks import Check
+from km_client.check import Check
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -28,9 +28,9 @@ def run(args: Namespace) -> int:
 def _show(found: list[Check]) -> None:
     width = max(len(check.name) for check in found)
     for check in found:
-        output.say(f"{check.state:7}  {check.name:{width}}  {check.words}")
+        output.wrapped(f"{check.state:7}  {check.name:{width}}  {check.words}", indent=width + 11)
         if check.fix and check.state != "ok":
-            output.say(f"{'':7}  {'':{width}}  fix: {check.fix}")
+            output.wrapped(f"{'':7}  {'':{width}}  fix: {check.fix}", indent=width + 16)
     problems = sum(check.state == "problem" for check in found)
     output.say()
     output.say(f"{problems} problem{'s' if problems != 1 else ''} to fix." if problems else "Everything works.")

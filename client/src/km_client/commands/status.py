@@ -6,6 +6,7 @@ Nothing here changes anything. `km-client doctor` names what to fix.
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,7 +20,8 @@ from km_client.agent.state import SessionState
 from km_client.config import Config
 from km_client.credentials import Credentials
 from km_client.errors import ClientError
-from km_client.overview import Overview
+from km_client.overview import Overview, Told
+from km_client.plugins import words
 
 
 class Findings(NamedTuple):
@@ -75,7 +77,8 @@ def _show(found: Findings) -> None:
         ("redacted", f"{redacted:,} secrets"),
         ("lost", _lost_words(machine)),
     ]
-    output.pairs(rows + [("delivery", _delivery_words(health)) for health in machine.deliveries])
+    rows += [("delivery", _delivery_words(health)) for health in machine.deliveries]
+    output.pairs(rows + _told_rows(machine.told, datetime.now(UTC)))
     if machine.sessions:
         output.say()
         output.table(
@@ -112,6 +115,16 @@ def _delivery_words(health: Health) -> str:
     return words + (f"; next try at {health.retry_at.astimezone():%H:%M:%S}" if health.retry_at else "")
 
 
+def _told_rows(told: Told, now: datetime) -> list[tuple[str, str]]:
+    """What each account may use, and how each plugin stands; nothing where there is none."""
+    several = len(told.accounts) > 1
+    leases = [
+        ("lease", (f"`{output.printable(account.key)}…`: " if several else "") + words.lease(account, now=now))
+        for account in told.accounts
+    ]
+    return leases + [("plugin", words.line(plugin, now=now)) for plugin in told.plugins]
+
+
 def _row(session: SessionState) -> tuple[str, ...]:
     state = "live" if session.is_live else "over"
     where = "local only" if session.is_local_only else session.problem
@@ -133,6 +146,8 @@ def _answer(found: Findings) -> dict[str, Any]:
             "pid": machine.agent_pid,
             "problem": machine.agent_problem or None,
         },
+        "plugins": msgspec.to_builtins(machine.told.plugins),
+        "leases": msgspec.to_builtins(machine.told.accounts),
         "sessions": msgspec.to_builtins(machine.sessions),
         "deliveries": msgspec.to_builtins(machine.deliveries),
         "totals": msgspec.to_builtins(machine.totals),

@@ -39,6 +39,7 @@ __all__ = [
 FILE_NAME = "plugins.json"
 NOT_ENTITLED = "not_entitled"  # it needs a feature that the account does not have
 UNAVAILABLE = "unavailable"  # there is nothing to start: no such path, a bad manifest
+ENDED = "ended"  # the agent that ran it is gone: no agent writes this, `as_ended` does
 
 
 class PluginReport(msgspec.Struct):
@@ -164,6 +165,11 @@ def read(path: Path) -> Report | None:
         return msgspec.json.decode(path.read_bytes(), type=Report)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
+
+
+def as_ended(plugin: PluginReport) -> PluginReport:
+    """What is still true of it without the agent that wrote this: it ended with that agent."""
+    return msgspec.structs.replace(plugin, state=ENDED, pid=None, retry_at=None, waiting=0, sessions=[])
 
 
 def _encoded(report: Report) -> bytes:
