@@ -1,0 +1,272 @@
+"""The room runs real plugins for real sessions; accounts here are in memory, and change when a test says so."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+from km_client import config as configs
+from km_client import paths
+from km_client.agent.accounts import Accounts
+from km_client.agent.delivery import Destination
+from km_client.agent.plugin_room import PluginRoom
+from km_client.capture.spool import Session
+from km_client.config import Config
+from km_client.entitlement.account import Account
+from km_client.entitlement.entitled import NO_ACCOUNT, Entitled
+from km_client.entitlement.plugin_tokens import PluginIdentity
+from km_client.plugins import report
+from km_client.plugins.report import AccountReport, PluginReport
+from km_plugin_sdk.testing import TokenIssuer
+from km_protocol.api_keys import ApiKey
+from km_protocol.claims import LeaseState
+from km_protocol.envelope import Event
+
+KEY = Destination("http://127.0.0.1:1", ApiKey("km_live_" + "0" * 36))
+PLUGIN = '''"""Prints what it is told, and every event."""
+
+from km_plugin_sdk import Plugin, PluginConfig, StreamEvent, serve
+
+
+class Told(Plugin):
+    def initialize(self, config: PluginConfig) -> None:
+        print("told", sorted(config.features), config.tier, config.custom_settings, flush=True)
+
+    def update_config(self, config: PluginConfig) -> None:
+        self.initialize(config)
+
+    def handle_stream_event(self, event: StreamEvent) -> None:
+        print("event", event.sequence, flush=True)
+
+
+if __name__ == "__main__":
+    serve(Told())
+'''
+
+
+class MemoryAccount(Account):
+    """What an account says, signed, without a server: `becomes` is its refresh."""
+
+    issuer = TokenIssuer()
+
+    def __init__(self) -> None:
+        self.entitled, self.problem, self.wanted, self._generation = NO_ACCOUNT, "", list[PluginIdentity](), 0
+
+    @property
+    def generation(self) -> int:
+        return self._generation
+
+    def becomes(self, tier: str, *features: str) -> None:
+        all_features = NO_ACCOUNT.features | set(features)
+        lease = self.issuer.lease(customer_id="cus_1", at=time.time(), features=sorted(all_features), tier=tier)
+        self.entitled = Entitled("cus_1", tier, "active", all_features, {}, lease, self.issuer.jwks, LeaseState.VALID)
+        self.problem = "the server was asked"
+        self._generation += 1
+
+    def now(self) -> Entitled:
+        return self.entitled
+
+    def want(self, identities: Collection[PluginIdentity]) -> None:
+        self.wanted = list(identities)
+
+    def token(self, name: str) -> str:  # noqa: ARG002
+        return ""
+
+    def report(self) -> AccountReport:
+        return AccountReport(KEY.url, "km_live_0000", tier=self.entitled.tier, problem=self.problem)
+
+    def stop(self, timeout: float) -> None:  # noqa: ARG002
+        self.wanted = []
+
+
+class MemoryAccounts(Accounts):
+    def __init__(self, account: MemoryAccount) -> None:
+        super().__init__(lambda: None)
+        self._accounts[KEY] = account
+
+
+class World:
+    """A room, its one account, and the settings as they stand."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.tmp_path = tmp_path
+        self.account = MemoryAccount()
+        self.room = PluginRoom(MemoryAccounts(self.account))
+        self.config = configs.load(environment={})
+
+    def plugin(self, name: str = "told", **manifest: object) -> Path:
+        directory = self.tmp_path / name
+        directory.mkdir(parents=True)
+        (directory / "main.py").write_text(PLUGIN)
+        said = {
+            "name": name,
+            "version": "1.0.0",
+            "description": "Prints what it is told",
+            "author": "Kilometers",
+            "license": "Apache-2.0",
+            "runtime": "python",
+            "compatibility": {"kilometers_cli": ">=0.1.0"},
+            "permissions": {"network": False, "filesystem": False, "system": False},
+        }
+        (directory / "manifest.json").write_text(json.dumps(said | manifest))
+        return directory
+
+    def until(self, what: str, claim: Callable[[PluginReport], bool], key: str = "told") -> PluginReport:
+        """Rounds, as the agent makes them, until `claim` holds."""
+        deadline = time.monotonic() + 30
+        while True:
+            self.room.round(self.config)
+            row = self.reports().get(key)
+            if row and claim(row):
+                return row
+            assert time.monotonic() < deadline, f"{what}: {row}"
+            time.sleep(0.02)
+
+    def reports(self) -> dict[str, PluginReport]:
+        assert self.room.tell(datetime.now(UTC))
+        told = report.read(paths.agent_dir() / report.FILE_NAME)
+        return {row.key: row for row in told.plugins} if told else {}
+
+    def output(self, key: str = "told") -> str:
+        return (paths.plugin_log_dir() / f"{key}.log").read_text()
+
+
+@pytest.fixture
+def world(machine: Path) -> Iterator[World]:
+    made = World(machine)
+    yield made
+    made.room.close()
+
+
+def session(*plugins: Path, local_only: bool = False) -> Session:
+    return Session("s", "git", ("git",), "/", 1, 0, "1.0.0", local_only, None, None, tuple(map(str, plugins)))
+
+
+def events(*numbers: int) -> list[Event]:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    return [
+        Event(
+            id=str(number),
+            timestamp=moment,
+            type="request",
+            direction="request",
+            message=msgspec.Raw(b"{}"),
+            sequence=number,
+        )
+        for number in numbers
+    ]
+
+
+def test_events_from_before_the_plugin_was_ready_reach_it_and_it_ends_with_its_session(world: World) -> None:
+    world.room.attend("run", session(world.plugin(), local_only=True), None)
+    feed = world.room.feed("run")
+    feed(events(1, 2))
+    world.until("it runs", lambda row: row.state == "running", "told@local")
+    feed(events(3))
+    world.room.leave("run")
+    row = world.until("it ended", lambda row: row.state == "stopped", "told@local")
+    assert (row.handled, row.dropped) == (3, {})
+    assert [line.rpartition(" ")[2] for line in world.output("told@local").splitlines() if "event" in line] == list(
+        "123"
+    )
+    assert not world.room.is_busy()
+
+
+def test_an_upgrade_starts_a_plugin_and_a_downgrade_stops_it_while_its_session_goes_on(world: World) -> None:
+    plugin = world.plugin(features={"required": ["advanced_analytics"]})
+    world.room.attend("run", session(plugin), KEY)
+    feed = world.room.feed("run")
+    world.account.becomes("Free")
+    row = world.until("not entitled", lambda row: row.state == "not_entitled")
+    assert (row.missing_features, row.tier) == (["advanced_analytics"], "Free")
+    feed(events(1))
+    world.account.becomes("Enterprise", "advanced_analytics")
+    world.until("it runs", lambda row: row.state == "running")
+    feed(events(2))
+    world.until("it has seen", lambda row: row.handled == 1)
+    world.account.becomes("Pro", "api_logging")
+    world.until("stopped", lambda row: row.state == "not_entitled" and row.pid is None)
+    feed(events(3))
+    world.account.becomes("Enterprise", "advanced_analytics")
+    world.until("it runs again", lambda row: row.state == "running")
+    feed(events(4))
+    world.until("it has seen", lambda row: row.handled == 1)
+    assert [line.rpartition(" ")[2] for line in world.output().splitlines() if "event" in line] == ["2", "4"]
+
+
+def test_a_feature_that_comes_or_goes_is_told_without_a_restart(world: World) -> None:
+    plugin = world.plugin(features={"required": ["console_logging"], "optional": ["api_logging"]})
+    world.account.becomes("Free")
+    world.room.attend("run", session(plugin), KEY)
+    pid = world.until("it runs", lambda row: row.state == "running").pid
+    world.account.becomes("Pro", "api_logging", "risk_analysis")
+    row = world.until("it may", lambda row: row.features == ["api_logging", "console_logging"])
+    assert row.pid == pid
+    assert [identity.name for identity in world.account.wanted] == ["told"]
+
+
+def test_settings_that_the_manifest_refuses_keep_it_from_starting_until_they_are_right(world: World) -> None:
+    schema = {"type": "object", "properties": {"level": {"enum": ["low", "high"], "default": "low"}}}
+    plugin = world.plugin(configuration={"schema": schema})
+    world.config = changed('[plugins.told]\nlevel = "loud"\n')
+    world.room.attend("run", session(plugin, local_only=True), None)
+    row = world.until("it is refused", lambda row: row.trouble is not None, "told@local")
+    assert row.trouble
+    assert "level" in row.trouble.message
+    assert "[plugins.told]" in row.trouble.hint
+    world.config = changed('[plugins.told]\nlevel = "high"\n')
+    world.until("it runs", lambda row: row.state == "running", "told@local")
+    assert "{'level': 'high'}" in world.output("told@local")
+    world.config = changed("")
+    world.until("it is told the default", lambda _: "{'level': 'low'}" in world.output("told@local"), "told@local")
+
+
+def test_two_plugins_of_one_name_are_not_mixed_up(world: World) -> None:
+    first = world.plugin("told")
+    second = World(world.tmp_path / "elsewhere").plugin("told")
+    world.room.attend("run", session(first, second, local_only=True), None)
+    world.until("the first runs", lambda row: row.state == "running", "told@local")
+    troubled = [row for row in world.reports().values() if row.trouble]
+    assert [(row.path, row.trouble and row.trouble.code) for row in troubled] == [(str(second), "name_taken")]
+
+
+def test_two_sessions_share_a_plugin_which_ends_with_the_last_of_them(world: World) -> None:
+    plugin = world.plugin()
+    for run in ("one", "two"):
+        world.room.attend(run, session(plugin, local_only=True), None)
+    world.until("it runs", lambda row: row.state == "running", "told@local")
+    world.room.feed("one")(events(1))
+    world.room.feed("two")(events(2))
+    world.room.leave("one")
+    world.until("it has seen both", lambda row: row.handled == 2 and row.state == "running", "told@local")
+    world.room.leave("two")
+    world.until("it ended", lambda row: row.state == "stopped", "told@local")
+
+
+def test_another_level_of_the_sandbox_holds_from_the_next_start_of_all_plugins(world: World) -> None:
+    world.room.attend("run", session(world.plugin(), local_only=True), None)
+    first = world.until("it runs", lambda row: row.state == "running", "told@local")
+    world.config = changed('sandbox = "off"\n')
+    row = world.until("it runs again", lambda row: row.state == "running" and row.level == "off", "told@local")
+    assert (first.level, first.pid != row.pid, row.enforced != first.enforced) == ("strict", True, True)
+
+
+def test_what_a_plugin_of_a_former_agent_did_is_still_told(world: World) -> None:
+    world.room.attend("run", session(world.plugin(), local_only=True), None)
+    world.room.feed("run")(events(1))
+    world.until("it has seen", lambda row: row.handled == 1, "told@local")
+    world.room.close()
+    later = World(world.tmp_path)
+    row = later.reports()["told@local"]
+    assert (row.state, row.pid, row.handled) == ("stopped", None, 1)
+
+
+def changed(toml: str) -> Config:
+    paths.make_private(paths.config_dir())
+    paths.config_file().write_text(toml)
+    return configs.load(environment={})
