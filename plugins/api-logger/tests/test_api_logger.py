@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import api_logger
 import pytest
 from api_logger import ApiLogger
-from km_plugin_sdk import PluginError
+from km_plugin_sdk import PluginError, TokenError
 from km_plugin_sdk.testing import EventsApi, Harness, PluginProcess, golden_events
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -25,6 +29,18 @@ def api() -> Iterator[EventsApi]:
 def harness() -> Iterator[Harness[ApiLogger]]:
     with Harness(ApiLogger(), manifest=PROJECT / "manifest.json") as harness:
         yield harness
+
+
+def wait_until(holds: Callable[[], bool]) -> bool:
+    until, pause = time.monotonic() + 10.0, threading.Event()
+    while not holds() and time.monotonic() < until:
+        pause.wait(0.005)
+    return holds()
+
+
+def waiting(harness: Harness[ApiLogger]) -> int:
+    batcher = harness.plugin._batcher
+    return len(batcher._items) if batcher is not None else 0
 
 
 def test_every_event_is_sent_once_and_in_order(api: EventsApi, harness: Harness[ApiLogger]) -> None:
@@ -67,6 +83,116 @@ def test_a_renewed_token_is_the_one_shown(api: EventsApi, harness: Harness[ApiLo
     harness.feed(golden_events()[:1])
     harness.shutdown()
     assert api.tokens == [renewed] and renewed != first
+
+
+def test_offline_events_wait_and_are_sent_when_a_token_comes(
+    api: EventsApi, harness: Harness[ApiLogger], caplog: pytest.LogCaptureFixture
+) -> None:
+    config = harness.initialize(features=PRO, tier="Pro", api_endpoint=api.endpoint, offline=True)
+    assert config.offline and not config.jwt
+    assert harness.feed(golden_events()) == []
+    harness.update_config(features=PRO, tier="Pro", api_endpoint=api.endpoint, offline=True)
+    assert wait_until(lambda: waiting(harness) == len(golden_events())) and api.requests == 0
+    harness.update_config(features=PRO, tier="Pro", api_endpoint=api.endpoint)
+    assert api.wait_for(len(golden_events()))
+    assert [event["id"] for event in api.events] == [event.id for event in golden_events()]
+    assert "" not in api.tokens
+    said = [record.message for record in caplog.records if record.name == "api-logger"]
+    assert said[0] == "there is no token, as this machine is offline: events wait here" and len(said) <= 2
+
+
+def test_offline_the_backlog_is_bounded_and_the_oldest_are_counted_as_lost(
+    api: EventsApi, harness: Harness[ApiLogger], caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = {"backlog_events": 2000}
+    harness.initialize(features=PRO, api_endpoint=api.endpoint, offline=True, custom_settings=settings)
+    started = time.monotonic()
+    harness.feed(golden_events(repeat=100))
+    assert time.monotonic() - started < 5.0  # nobody waits for a network
+    assert wait_until(lambda: waiting(harness) <= 2000)
+    harness.shutdown()
+    lost = len(golden_events(repeat=100))
+    assert f"0 events sent, 0 refused by the server, 0 not allowed, {lost} lost" in caplog.messages[-1]
+    assert api.requests == 0
+
+
+def test_a_few_large_messages_fill_the_backlog_too(api: EventsApi, harness: Harness[ApiLogger]) -> None:
+    harness.initialize(features=PRO, api_endpoint=api.endpoint, offline=True)
+    large = replace(golden_events()[0], message=b'"' + b"x" * (2 << 20) + b'"')
+    harness.feed([large] * 40, batch=1)
+    assert wait_until(lambda: waiting(harness) <= 16)
+
+
+def test_what_waits_is_never_sent_after_a_downgrade(api: EventsApi, harness: Harness[ApiLogger]) -> None:
+    harness.initialize(features=PRO, api_endpoint=api.endpoint, offline=True)
+    harness.feed(golden_events())
+    harness.update_config(api_endpoint=api.endpoint, offline=True)
+    harness.update_config(features=PRO, api_endpoint=api.endpoint)
+    harness.feed(golden_events()[:1])
+    harness.shutdown()
+    assert [event["id"] for event in api.events] == [golden_events()[0].id]
+
+
+def test_a_revoked_token_is_shown_once_and_the_events_go_with_the_next(
+    api: EventsApi, harness: Harness[ApiLogger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_logger, "TOKEN_LOOK_SECONDS", 0.01)
+    api.answers = [(401, {})]
+    first = harness.initialize(features=PRO, api_endpoint=api.endpoint).jwt
+    harness.feed(golden_events())
+    assert wait_until(lambda: bool(harness.plugin._revoked))
+    harness.feed([replace(golden_events()[0], id="later")])
+    second = harness.update_config(features=PRO, api_endpoint=api.endpoint).jwt
+    assert api.wait_for(len(golden_events()) + 1)
+    assert api.tokens[0] == first and set(api.tokens[1:]) == {second}
+    assert [event["id"] for event in api.events] == [*(event.id for event in golden_events()), "later"]
+
+
+def test_a_feature_the_server_denies_is_not_asked_for_again_until_something_changes(
+    api: EventsApi, harness: Harness[ApiLogger], caplog: pytest.LogCaptureFixture
+) -> None:
+    api.answers = [(403, {})]
+    harness.initialize(features=PRO, api_endpoint=api.endpoint, custom_settings={"batch_size": 1})
+    harness.feed(golden_events())
+    assert wait_until(lambda: harness.plugin.withheld == len(golden_events()))
+    assert api.requests == 1 and not api.events
+    assert sum("not sent until" in message for message in caplog.messages) == 1
+    harness.update_config(features=PRO, api_endpoint=api.endpoint, custom_settings={"batch_size": 1})
+    harness.feed(golden_events()[:1])
+    assert api.wait_for(1) and [event["id"] for event in api.events] == [golden_events()[0].id]
+
+
+def test_a_quota_that_is_spent_is_waited_for_as_long_as_the_server_says(
+    api: EventsApi, harness: Harness[ApiLogger]
+) -> None:
+    api.answers = [(429, {"Retry-After": "3600"})]
+    harness.initialize(features=PRO, api_endpoint=api.endpoint, custom_settings={"batch_size": 1})
+    harness.feed(golden_events())
+    assert wait_until(lambda: "429" in harness.plugin._trouble and waiting(harness) == len(golden_events()))
+    harness.feed(golden_events(), batch=1)
+    assert api.requests == 1 and harness.plugin._batcher is not None
+    assert 3500 < harness.plugin._batcher._paused_until - time.monotonic() <= 3600
+
+
+def test_an_outage_loses_nothing_that_has_room(
+    api: EventsApi, harness: Harness[ApiLogger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_logger, "OUTAGE_SECONDS", 0.01)
+    api.answers = [(503, {})] * 3
+    harness.initialize(features=PRO, api_endpoint=api.endpoint, custom_settings={"retry_seconds": 0})
+    harness.feed(golden_events())
+    assert api.wait_for(len(golden_events())) and api.requests == 4
+    assert wait_until(lambda: not harness.plugin._trouble)
+
+
+def test_a_token_that_cannot_be_trusted_ends_it(api: EventsApi, harness: Harness[ApiLogger]) -> None:
+    harness.initialize(features=PRO, api_endpoint=api.endpoint, offline=True)
+    harness.feed(golden_events())
+    with pytest.raises(TokenError):
+        harness.update_config(features=PRO, api_endpoint=api.endpoint, jwt="forged")
+    harness.feed(golden_events())
+    harness.shutdown()
+    assert api.requests == 0
 
 
 def test_an_address_that_would_leak_the_token_is_refused(harness: Harness[ApiLogger]) -> None:
