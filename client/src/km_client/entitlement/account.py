@@ -21,7 +21,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime
 from pathlib import Path
 
 from km_protocol.api_keys import display
@@ -35,13 +34,13 @@ from km_client.entitlement.holding import Holding
 from km_client.entitlement.lease_store import LeaseStore
 from km_client.entitlement.machine import machine_id
 from km_client.entitlement.plugin_tokens import PluginIdentity
+from km_client.entitlement.reporting import account_report
 from km_client.entitlement.timetable import Duty
 from km_client.plugins.report import AccountReport
 
 LOOK_SECONDS = 30.0  # how late a lease's end, or that this machine slept, may be noticed
 CLOCK_JUMP_SECONDS = 60.0  # the clock and the monotonic one part by more than this only when the machine slept
 TOKEN_LIFE_SPENT = 0.75  # latest when a token is renewed, however far apart the server wants its refreshes
-LATEST_MOMENT = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 _log = logging.getLogger(__name__)
 
 
@@ -62,8 +61,7 @@ class Account:
         self._clock = clock
         self._jitter = jitter
         machine = machine_id(paths.machine_file())
-        self._store = LeaseStore(place)
-        self._holding = Holding(self._store, machine, clock)
+        self._holding = Holding(LeaseStore(place), machine, clock)
         self._conversation = Conversation(destination, machine)
         self._changed = threading.Condition()  # guards what follows
         self._lease_duty = Duty(jitter)
@@ -113,26 +111,16 @@ class Account:
     def refresh_now(self) -> None:
         """Ask at once: something changed that may help."""
         with self._changed:
-            self._hurry_all()
+            self._hurry()
             self._changed.notify_all()
 
     def report(self) -> AccountReport:
         """How the account stands, for a person who asks."""
-        now, kept, lease = self.now(), self._holding.kept, self._holding.lease
-        in_seconds = max(0.0, self._lease_duty.due - time.monotonic())
-        return AccountReport(
-            url=self._destination.url,
-            key=display(self._destination.key),
-            customer_id=now.customer_id,
-            tier=now.tier,
-            status=now.status,
-            features=sorted(now.features),
-            lease_state=now.state or "",
-            refreshed_at=_moment(kept.fetched_at) if kept.fetched_at else None,
-            next_refresh_at=_moment(self._clock() + in_seconds),
-            offline_until=_moment(lease.grace_until) if lease and now.lease else None,
-            problem=self._problem(now),
-        )
+        with self._changed:
+            duties = (self._lease_duty, *self._token_duties.values())
+            problems = [duty.problem for duty in duties if duty.problem]
+            in_seconds = max(0.0, self._lease_duty.due - time.monotonic())
+        return account_report(self._destination, self._holding, problems, at=self._clock(), refresh_in=in_seconds)
 
     def _run(self) -> None:
         try:
@@ -226,38 +214,19 @@ class Account:
         apart = self._apart()
         if abs(apart - self._clocks_apart) > CLOCK_JUMP_SECONDS:
             self._clocks_apart = apart
-            self._hurry_all()
+            self._hurry()
 
     def _apart(self) -> float:
         return self._clock() - time.monotonic()
 
-    def _hurry_all(self) -> None:
-        for duty in (self._lease_duty, *self._token_duties.values()):
-            duty.hurry()
-
-    def _problem(self, now: Entitled) -> str:
-        with self._changed:
-            duties = (self._lease_duty, *self._token_duties.values())
-            problems = [duty.problem for duty in duties if duty.problem]
-        kept = self._holding.kept
-        if kept.reason and kept.reason not in problems:  # what the server said before this agent began
-            problems.insert(0, kept.reason)
-        if now.state in {LeaseState.CLOCK_SET_BACK, LeaseState.NOT_YET_VALID}:
-            behind = kept.floor - self._clock()
-            problems.append(
-                f"this machine's clock is {behind:.0f} s behind what the server signed: set it, or, "
-                f"if it is right, delete {self._store.path}"
-            )
-        if self._store.problem:
-            problems.append(f"the lease is good until the agent ends: {self._store.problem}")
-        return "; ".join(problems)
+    def _hurry(self) -> None:
+        """The lease at once, and the tokens that are not fresh."""
+        self._lease_duty.hurry()
+        for one, duty in self._token_duties.items():
+            if duty.failures or self._holding.needs_renewal(one):
+                duty.hurry()
 
 
 def _interval(lease: Lease) -> float:
     """When the server wants to be asked again, in seconds from now, whatever this machine's clock shows."""
     return float(min(max(lease.refresh_after - lease.iat, 0), LEASE_SECONDS))
-
-
-def _moment(unix_seconds: float) -> datetime:
-    """As far as a `datetime` goes: a mistaken clock or claim must not keep the report from being written."""
-    return datetime.fromtimestamp(min(max(unix_seconds, 0.0), LATEST_MOMENT), UTC)

@@ -178,8 +178,9 @@ class Conversation:
 
     def _clean(self, text: str) -> str:
         """A server's words, in one line, without the key even if it repeats it."""
-        words = " ".join(text.replace(self._key, f"{display(self._key)}…").split())
-        return words[:MAX_REASON_CHARACTERS]
+        known = text.replace(self._key, f"{display(self._key)}…")
+        printable = "".join(one if one.isprintable() else " " for one in known)
+        return " ".join(printable.split())[:MAX_REASON_CHARACTERS]
 
 
 def _read_lease(text: str, keys: str, customer_id: str) -> Lease:

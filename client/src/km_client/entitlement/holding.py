@@ -38,7 +38,7 @@ class Holding:
     """The lease, the keys and the tokens of one account."""
 
     def __init__(self, store: LeaseStore, machine: str, clock: Callable[[], float]) -> None:
-        self._store = store
+        self.store = store
         self._machine = machine
         self._clock = clock
         self._lock = threading.RLock()
@@ -132,7 +132,7 @@ class Holding:
         with self._lock:
             kept, is_saved, self._is_saved = self._kept, self._is_saved, True
         if not is_saved:
-            self._store.save(kept)
+            self.store.save(kept)
 
     def _keep(self, **changed: object) -> None:
         self._kept = msgspec.structs.replace(self._kept, **changed)
@@ -142,7 +142,8 @@ class Holding:
         """`now` without what changes at every refresh and means nothing: the lease's text, and that one is due."""
         now = self.now()
         state = LeaseState.VALID if now.state is LeaseState.REFRESH_DUE else now.state
-        tokens = tuple((one, self.token(one.name)) for one in sorted(self._wanted))
+        at = self._clock()
+        tokens = tuple((one, token.text) for one, token in sorted(self._tokens.items()) if token.lives(at=at))
         return _Seen(now._replace(lease="", state=state), tokens)
 
 
