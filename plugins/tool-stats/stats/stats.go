@@ -4,6 +4,9 @@
 //	git_log         3       1     80.2   1250.0   1250.0
 //	read_file       2       1      3.5     12.8     12.8
 //
+// A report is due `report_seconds` after a call, or `report_calls` calls after the last report, whichever comes first; it
+// does not wait for the next call, so that what a session did is in the log while the session is idle.
+//
 // Enterprise (`advanced_analytics`): without the feature nothing is counted, and the log says so once.
 package stats
 
@@ -15,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	kilometers "github.com/kilometers-ai/kilometers-plugin-sdk-go"
@@ -25,16 +29,19 @@ const (
 	summaryFile = "summary.json"
 )
 
-// Plugin is tool-stats. Its methods are called one at a time.
+// Plugin is tool-stats. Its methods are called one at a time; the lock is for the report that is due by the clock.
 type Plugin struct {
-	config   kilometers.PluginConfig
-	settings settings
-	table    *table
-	reported time.Time // of the events' clock: a report is due by what happened, not by how long the host slept
+	lock       sync.Mutex
+	config     kilometers.PluginConfig
+	settings   settings
+	table      *table
+	unreported int         // calls since the last report
+	due        *time.Timer // runs while there are any
 }
 
 type settings struct {
 	ReportSeconds float64 `json:"report_seconds"`
+	ReportCalls   int     `json:"report_calls"`
 	MaxTools      int     `json:"max_tools"`
 }
 
@@ -42,35 +49,45 @@ type settings struct {
 func New() *Plugin { return &Plugin{} }
 
 // Initialize starts counting, when the feature is there.
-func (p *Plugin) Initialize(ctx context.Context, config kilometers.PluginConfig) error {
-	p.settings = settings{ReportSeconds: 60, MaxTools: 1000}
+func (p *Plugin) Initialize(_ context.Context, config kilometers.PluginConfig) error {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	p.settings = settings{ReportSeconds: 60, ReportCalls: 1000, MaxTools: 1000}
 	if err := config.DecodeSettings(&p.settings); err != nil {
 		return err
 	}
-	p.table = newTable(p.settings.MaxTools)
-	return p.UpdateConfig(ctx, config)
+	p.table, p.config = newTable(p.settings.MaxTools), config
+	if !config.HasFeature(feature) {
+		p.sayItIsOff()
+	}
+	return nil
 }
 
 // UpdateConfig stops or goes on counting as the feature goes and comes; what was counted is kept.
 func (p *Plugin) UpdateConfig(_ context.Context, config kilometers.PluginConfig) error {
-	if !config.HasFeature(feature) && (p.config.HasFeature(feature) || p.reported.IsZero()) {
-		log.Printf("[INFO] %s is not available on the %s tier: tools are not counted", feature, config.Tier)
-	}
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	had := p.config.HasFeature(feature)
 	p.config = config
+	if had && !config.HasFeature(feature) {
+		p.report()
+		p.sayItIsOff()
+	}
 	return nil
 }
 
 // HandleStreamEvent counts the answer to a tool call.
 func (p *Plugin) HandleStreamEvent(_ context.Context, event kilometers.StreamEvent) error {
+	p.lock.Lock()
+	defer p.lock.Unlock()
 	if !p.config.HasFeature(feature) || event.Tool == "" || !event.HasDuration {
 		return nil
 	}
 	p.table.add(event.Tool, event.DurationMS, event.IsError)
-	if p.reported.IsZero() {
-		p.reported = event.Timestamp
+	if p.unreported++; p.unreported == 1 {
+		p.due = time.AfterFunc(time.Duration(p.settings.ReportSeconds*float64(time.Second)), p.reportWhatIsDue)
 	}
-	if event.Timestamp.Sub(p.reported).Seconds() >= p.settings.ReportSeconds {
-		p.reported = event.Timestamp
+	if p.unreported >= p.settings.ReportCalls {
 		p.report()
 	}
 	return nil
@@ -78,16 +95,32 @@ func (p *Plugin) HandleStreamEvent(_ context.Context, event kilometers.StreamEve
 
 // Shutdown reports a last time.
 func (p *Plugin) Shutdown(context.Context) error {
-	if p.table != nil && len(p.table.tools) > 0 {
-		p.report()
-	}
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	p.report()
 	return nil
 }
 
-// report writes the table to the log, and to the state directory where there is one.
+func (p *Plugin) reportWhatIsDue() {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	p.report()
+}
+
+func (p *Plugin) sayItIsOff() {
+	log.Printf("[INFO] %s is not available on the %s tier: tools are not counted", feature, p.config.Tier)
+}
+
+// report writes the table to the log, and to the state directory where there is one; nothing, if nothing is new. The lock
+// is held.
 func (p *Plugin) report() {
+	if p.unreported == 0 {
+		return
+	}
+	p.unreported = 0
+	p.due.Stop()
 	summary := p.table.summary()
-	log.Print("[INFO] ", strings.TrimRight(render(summary), "\n"))
+	log.Print("[INFO] calls so far, the tools that took most time first:\n", render(summary))
 	if p.config.StateDir == "" {
 		return
 	}

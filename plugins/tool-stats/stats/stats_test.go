@@ -18,10 +18,14 @@ import (
 
 func started(t *testing.T, tier string, features ...string) (*Plugin, *kilometers.GRPCClient, string) {
 	t.Helper()
+	return startedWith(t, nil, kmtest.NewTokenIssuer(t).Config(t, "tool-stats", tier, features...))
+}
+
+func startedWith(t *testing.T, settings map[string]any, config kilometers.PluginConfig) (*Plugin, *kilometers.GRPCClient, string) {
+	t.Helper()
 	plugin, directory := New(), t.TempDir()
 	client := kmtest.Serve(t, plugin, nil)
-	config := kmtest.NewTokenIssuer(t).Config(t, "tool-stats", tier, features...)
-	config.StateDir = directory
+	config.StateDir, config.CustomSettings = directory, settings
 	if err := client.Initialize(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
@@ -34,13 +38,9 @@ func TestTheGoldenStreamIsSummedUp(t *testing.T) {
 	if err := client.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var summary Summary
-	if err := json.Unmarshal(data, &summary); err != nil {
-		t.Fatal(err)
+	summary := reported(t, file)
+	if len(summary.Tools) != 2 {
+		t.Fatalf("got %+v", summary)
 	}
 	gitLog, readFile := summary.Tools[0], summary.Tools[1]
 	if gitLog.Name != "git_log" || gitLog.Calls != 3 || gitLog.Errors != 1 || gitLog.MaxMS != 1250 {
@@ -48,6 +48,61 @@ func TestTheGoldenStreamIsSummedUp(t *testing.T) {
 	}
 	if readFile.Name != "read_file" || readFile.Calls != 2 || readFile.Errors != 1 || readFile.MaxMS != 12.75 {
 		t.Errorf("read_file is %+v", readFile)
+	}
+}
+
+// reported is what the file holds; an empty summary while there is none.
+func reported(t *testing.T, file string) Summary {
+	t.Helper()
+	var summary Summary
+	data, err := os.ReadFile(file)
+	if os.IsNotExist(err) {
+		return summary
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &summary); err != nil {
+		t.Fatal(err)
+	}
+	return summary
+}
+
+func TestTheTableIsWrittenWhileTheSessionIsIdle(t *testing.T) {
+	settings := map[string]any{"report_seconds": 0.01}
+	_, client, file := startedWith(t, settings, kmtest.NewTokenIssuer(t).Config(t, "tool-stats", "Enterprise", feature))
+	for calls := range 2 { // the clock runs again after a report
+		kmtest.Feed(t, client, []kilometers.StreamEvent{{Tool: "a", HasDuration: true, DurationMS: 5}})
+		for until := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			if tools := reported(t, file).Tools; len(tools) == 1 && tools[0].Calls == uint64(calls+1) {
+				break
+			}
+			if time.Now().After(until) {
+				t.Fatalf("call %d was not reported", calls+1)
+			}
+		}
+	}
+}
+
+func TestTheTableIsWrittenAfterSoManyCalls(t *testing.T) {
+	settings := map[string]any{"report_calls": 3, "report_seconds": 86400}
+	_, client, file := startedWith(t, settings, kmtest.NewTokenIssuer(t).Config(t, "tool-stats", "Enterprise", feature))
+	call := kilometers.StreamEvent{Tool: "a", HasDuration: true, DurationMS: 5}
+	kmtest.Feed(t, client, []kilometers.StreamEvent{call, call})
+	if tools := reported(t, file).Tools; len(tools) != 0 {
+		t.Errorf("reported already: %v", tools)
+	}
+	kmtest.Feed(t, client, []kilometers.StreamEvent{call, call})
+	if tools := reported(t, file).Tools; len(tools) != 1 || tools[0].Calls != 3 {
+		t.Errorf("got %v", tools)
+	}
+}
+
+func TestOfflineItCountsByTheLease(t *testing.T) {
+	_, client, file := startedWith(t, nil, kmtest.NewTokenIssuer(t).OfflineConfig(t, "tool-stats", "Enterprise", feature))
+	kmtest.Feed(t, client, kmtest.GoldenEvents(t))
+	if err := client.Shutdown(t.Context()); err != nil || len(reported(t, file).Tools) != 2 {
+		t.Errorf("got %v, %v", reported(t, file), err)
 	}
 }
 
