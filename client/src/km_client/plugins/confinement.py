@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from km_client.plugins.discovery import PluginSpec
@@ -79,7 +79,8 @@ class Confinement:
         self._root_dir.mkdir(mode=0o700)
         spec = self._around.spec
         places = Places(spec.own, self.socket_dir, self._root_dir, self._around.state_dir(), spec.runs, spec.reads)
-        program = Program(str(spec.program), spec.arguments, environment, str(self.socket_dir))
+        python = asdict(spec.python) if spec.python else None
+        program = Program(str(spec.program), spec.arguments, environment, str(self.socket_dir), python)
         orders = plan(program, self._policy, places, self._around.kernel, host_pid=os.getpid(), pid=process.pid)
         launched = await process.launch(orders, lambda listener: self._listen(listener, places, process.pid))
         self.guarantees = after_launch(self.guarantees, launched.failed)
@@ -87,7 +88,7 @@ class Confinement:
     def _listen(self, listener: int, places: Places, pid: int) -> None:
         self._notifier = Notifier(
             listener,
-            rules(self._policy.permissions, self._around.kernel, pid=pid),
+            rules(self._policy.permissions, self._around.kernel, pid=pid, executes=self._around.spec.python is None),
             file_rules(self._policy.permissions, places),
             self._around.attempts,
             architecture=self._around.kernel.architecture,

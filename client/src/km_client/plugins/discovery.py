@@ -25,13 +25,17 @@ from km_protocol.kmpkg.manifest import Manifest, Permissions
 from km_protocol.kmpkg.versions import Version
 
 from km_client import __version__
-from km_client.plugins import executables, packages, python_runner
+from km_client.plugins import executables, packages
 from km_client.plugins.errors import RefusedError
 from km_client.plugins.package_store import Hold
 from km_client.plugins.sandbox.files import LIBRARIES, LOADER_CACHE
 
 # What a Python plugin may import without bringing it along.
 _PROVIDED = ("km_plugin_sdk", "km_protocol", "grpclib", "google.protobuf")
+# What is imported for it before it is confined. Unless it brings one of these packages, or a module with the name of
+# one of the standard library's: then everything is imported when the plugin asks, from where it finds it first.
+PRELOADED = frozenset({"google", "grpclib", "h2", "hpack", "hyperframe", "km_plugin_sdk", "km_protocol", "msgspec"})
+PRELOADED |= {"multidict", "typing_extensions"}
 
 Origin = Literal["directory", "binary", "package"]
 ORIGIN_WORDS: dict[Origin, str] = {
@@ -39,6 +43,16 @@ ORIGIN_WORDS: dict[Origin, str] = {
     "binary": "a program, for development",
     "package": "an unsigned development package",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class PythonStart:
+    """What the launcher runs in its own interpreter; see launcher/python.py."""
+
+    entry: str
+    site: str
+    provided: tuple[str, ...]
+    preload: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +71,7 @@ class PluginSpec:
     runs: tuple[Path, ...] = ()
     reads: tuple[Path, ...] = ()
     mutual_tls: bool = False
+    python: PythonStart | None = None
     origin: Origin = "directory"
     signed: bool = False  # no kind of plugin that is found here is
     hold: Hold | None = field(default=None, compare=False, repr=False)
@@ -74,9 +89,7 @@ def find(path: Path, *, private: tuple[Path, ...] = ()) -> PluginSpec:
     """`private`: directories no plugin may contain (where the API key lies). Raises `RefusedError`."""
     path = Path(os.path.abspath(path))  # noqa: PTH100 - without following links, which `resolve` would
     if path.suffix == package.SUFFIX and not path.is_dir():
-        unpacked = packages.unpack(path, into=packages.unpacked_dir())
-        spec = find(unpacked.directory, private=private)
-        return replace(spec, path=path, origin="package", hold=unpacked.hold)
+        return _in_package(path, private)
     directory = path if path.is_dir() else path.parent
     manifest = _read_manifest(path, directory)
     entry = path if path != directory else directory / manifest.entry
@@ -89,6 +102,15 @@ def find(path: Path, *, private: tuple[Path, ...] = ()) -> PluginSpec:
     runs, reads = _dynamic(loader)
     origin: Origin = "directory" if path == directory else "binary"
     return PluginSpec(manifest, path, entry, (str(entry),), own, runs, reads, origin=origin)
+
+
+def _in_package(path: Path, private: tuple[Path, ...]) -> PluginSpec:
+    unpacked = packages.unpack(path, into=packages.unpacked_dir())
+    try:
+        spec = find(unpacked.directory, private=private)
+    except RefusedError as error:
+        raise RefusedError(error.code, f"`{path}`: {error}", error.hint) from None
+    return replace(spec, path=path, origin="package", hold=unpacked.hold)
 
 
 def _read_manifest(path: Path, directory: Path) -> Manifest:
@@ -132,18 +154,30 @@ def _dynamic(loader: Path | None) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
 
 
 def _python(manifest: Manifest, path: Path, entry: Path, own: tuple[Path, ...]) -> PluginSpec:
-    """Run by the interpreter that runs us, isolated, without `site`; see `python_runner.py`."""
+    """Run by the interpreter that runs us, isolated, without `site`."""
     if not entry.is_file():
         raise RefusedError(
             "program_missing", f"the plugin's file `{entry}` does not exist", "see `entry` in its manifest"
         )
     interpreter = Path(sys.executable).resolve()
     loader, libraries = _dynamic(executables.check(interpreter))
-    imports = [entry.parent / "site", *_provided()]
-    runner = Path(python_runner.__file__)
-    arguments = ("-I", "-S", "-B", str(runner), ":".join(map(str, imports)), str(entry))
-    reads = (*libraries, Path(sysconfig.get_path("stdlib")), *_shared_library(), *imports[1:], runner)
-    return PluginSpec(manifest, path, interpreter, (str(interpreter), *arguments), own, (interpreter, *loader), reads)
+    site, provided = entry.parent / "site", _provided()
+    reads = (*libraries, Path(sysconfig.get_path("stdlib")), *_shared_library(), *provided)
+    replaces = _names(entry.parent) | _names(site)
+    preload = not replaces & (PRELOADED | sys.stdlib_module_names)
+    start = PythonStart(str(entry), str(site), tuple(map(str, provided)), preload)
+    return PluginSpec(manifest, path, interpreter, (), own, (interpreter, *loader), reads, python=start)
+
+
+def _names(directory: Path) -> set[str]:
+    """The modules and packages that can be imported from it."""
+    if not directory.is_dir():
+        return set()
+    return {
+        found.name.partition(".")[0]
+        for found in directory.iterdir()
+        if (found.suffix in {".py", ".pyc", ".so"} or found.is_dir()) and found.name != "site"
+    }
 
 
 def _shared_library() -> list[Path]:

@@ -29,7 +29,7 @@ _LONGEST_ANSWER = 64 * 1024
 # errno of the failed exec → the code of the error
 _EXEC_ERRORS = {2: "program_missing", 8: "program_architecture", 13: "program_not_executable"}
 # Imported, so that its compiled form is used: a script is compiled at every start, which takes 3 ms.
-_START = "import sys; sys.path.append(sys.argv[2]); import launcher; launcher.main()"
+_START = "import sys; sys.path.append(sys.argv[2]); from km_client.plugins.launcher import start; start.main()"
 # Its own session and group; nothing of ours on its standard streams.
 _SPAWN: dict[str, Any] = {
     "stdin": subprocess.DEVNULL,
@@ -65,8 +65,9 @@ class PluginProcess:
         """Start the launcher; it waits for its plan. Must be called from a thread that lives as long as the host."""
         ours, theirs = socket.socketpair()
         with theirs:
-            where = str(Path(launcher.__file__).parent)
-            command = [sys.executable, "-I", "-S", "-B", "-c", _START, str(theirs.fileno()), where]
+            where = str(Path(launcher.__file__).parents[3])
+            bytecode = ("-B",) if sys.dont_write_bytecode else ()
+            command = [sys.executable, "-I", "-S", *bytecode, "-c", _START, str(theirs.fileno()), where]
             popen = subprocess.Popen(command, cwd="/", env={}, pass_fds=(theirs.fileno(),), **_SPAWN)
         return cls(popen, ours)
 

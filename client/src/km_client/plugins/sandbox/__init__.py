@@ -3,7 +3,7 @@
     permissions ──▶ files.py      which paths may be opened how      ──▶ landlock.py  one ruleset
                 ──▶ calls.py      which system calls are refused     ──▶ seccomp.py   one BPF program
                 ──▶ limits.py     how much of the machine
-    plan.py         puts them together for `launcher.py`, which applies them in the child and becomes the plugin
+    plan.py         puts them together for `launcher`, which applies them in the child and becomes the plugin
     guarantees.py   says what holds on this kernel and what does not (`strict` refuses to start without it)
     notifier.py     answers and writes down what the plugin tried and was refused (`attempts.py`)
 

@@ -125,11 +125,12 @@ NETWORK: tuple[CallRule, ...] = (
         unless=(*_INTERNET, _UNIX_STREAM, (Test(0, _AF_NETLINK), Test(2, _NETLINK_ROUTE))),
     ),
 )
-NO_SYSTEM: tuple[CallRule, ...] = (
+NO_PROCESSES: tuple[CallRule, ...] = (
     CallRule(("clone",), "starting a process", unless=((_NO_NAMESPACES, Test(0, _CLONE_THREAD, _CLONE_THREAD)),)),
     _rule("fork vfork", "starting a process"),
-    _rule("execve", "running a program", "first", errno.EACCES),
 )
+EXECUTED_ONCE = _rule("execve", "running a program", "first", errno.EACCES)
+NEVER_EXECUTED = _rule("execve", "running a program", error=errno.EACCES)
 SYSTEM: tuple[CallRule, ...] = (
     CallRule(("clone",), "a process in a namespace of its own", unless=((_NO_NAMESPACES,),)),
 )
@@ -161,13 +162,13 @@ WATCHED_SIGNALS = _rule("kill tgkill", "signalling another process", "watch")
 WATCHED_CONNECT = _rule("connect", "reaching another program's unix socket", "watch")
 
 
-def rules(permissions: Permissions, kernel: Kernel, *, pid: int) -> tuple[CallRule, ...]:
-    """Every rule for a plugin whose process will be `pid`."""
+def rules(permissions: Permissions, kernel: Kernel, *, pid: int, executes: bool = True) -> tuple[CallRule, ...]:
+    """Every rule for a plugin whose process will be `pid`. `executes`: the launcher's last step is an `execve`."""
     return (
         *ALWAYS,
         *_own_process(permissions, kernel, pid),
         *_sockets(permissions, kernel),
-        *(SYSTEM if permissions.system else NO_SYSTEM),
+        *(SYSTEM if permissions.system else (*NO_PROCESSES, EXECUTED_ONCE if executes else NEVER_EXECUTED)),
         *(() if permissions.filesystem else _files(kernel)),
     )
 

@@ -30,12 +30,13 @@ _NEW_LISTENER, _WAIT_KILLABLE = 8, 32
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What is executed in the end. `directory` is its working directory."""
+    """What is executed in the end, or with `python` (launcher/python.py) run. `directory`: its working directory."""
 
     path: str
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
     directory: str
+    python: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +60,12 @@ def plan(start: Program, policy: Policy, places: Places, kernel: Kernel, *, host
         "limits": _limits(policy, places) if sandboxed else [],
         "root": _root(policy, places, files, kernel) if sandboxed else None,
         "landlock": _landlock(policy, files, kernel) if sandboxed else None,
-        "filters": _filters(policy, kernel, pid) if sandboxed else [],
+        "filters": _filters(policy, kernel, pid, executes=start.python is None) if sandboxed else [],
         "program": start.path,
         "arguments": list(start.arguments),
         "environment": dict(start.environment),
         "directory": start.directory,
+        "python": dict(start.python) if start.python else None,
     }
 
 
@@ -91,11 +93,11 @@ def _root(policy: Policy, places: Places, files: list[FileRule], kernel: Kernel)
     }
 
 
-def _filters(policy: Policy, kernel: Kernel, pid: int) -> list[tuple[int, bytes]]:
+def _filters(policy: Policy, kernel: Kernel, pid: int, *, executes: bool) -> list[tuple[int, bytes]]:
     """(flags, program), best first: an older kernel, or one whose listener is taken, refuses the first ones."""
     if not kernel.has_seccomp:
         return []
-    call_rules = rules(policy.permissions, kernel, pid=pid)
+    call_rules = rules(policy.permissions, kernel, pid=pid, executes=executes)
     silent = program(call_rules, kernel.architecture, notify=False)
     if not kernel.has_notifier:
         return [(0, silent)]
