@@ -49,7 +49,8 @@ def test_tool_stats_sums_up_a_session(tmp_path: Path) -> None:
         enterprise = {"features": ["advanced_analytics"], "tier": "Enterprise", "state_dir": str(state)}
         assert process.initialize("tool-stats", **enterprise).success
         assert process.feed(golden_events(repeat=10)) == 0
-        assert process.update_config("tool-stats", state_dir=str(state)).success  # a downgrade
+        downgraded = process.update_config("tool-stats", state_dir=str(state))
+        assert not downgraded.success and "feature not available: advanced_analytics" in downgraded.error
         assert process.feed(golden_events()) == 0
     assert '"calls": 30' in (state / "summary.json").read_text()
     assert "advanced_analytics is not available on the Free tier" in process.errors

@@ -12,7 +12,7 @@ from pathlib import Path
 import api_logger
 import pytest
 from api_logger import ApiLogger
-from km_plugin_sdk import PluginError, TokenError
+from km_plugin_sdk import FeatureNotAvailableError, PluginError, TokenError
 from km_plugin_sdk.testing import EventsApi, Harness, PluginProcess, golden_events
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -58,22 +58,30 @@ def test_the_last_events_are_sent_at_the_end(api: EventsApi, harness: Harness[Ap
     assert len(api.events) == 5
 
 
-def test_without_its_feature_nothing_leaves_the_machine(api: EventsApi, harness: Harness[ApiLogger]) -> None:
-    harness.initialize(api_endpoint=api.endpoint)
+def test_without_its_feature_it_is_not_used_and_nothing_leaves_the_machine(
+    api: EventsApi, harness: Harness[ApiLogger]
+) -> None:
+    with pytest.raises(FeatureNotAvailableError, match="api_logging"):
+        harness.initialize(api_endpoint=api.endpoint)
     assert harness.feed(golden_events()) == []
     harness.shutdown()
     assert api.requests == 0
 
 
-def test_an_upgrade_starts_it_and_a_downgrade_ends_it(api: EventsApi, harness: Harness[ApiLogger]) -> None:
-    harness.initialize(api_endpoint=api.endpoint)
+def test_a_downgrade_in_mid_session_ends_it_and_an_upgrade_starts_it_again(
+    api: EventsApi, harness: Harness[ApiLogger], caplog: pytest.LogCaptureFixture
+) -> None:
+    harness.initialize(features=PRO, tier="Pro", api_endpoint=api.endpoint, custom_settings={"batch_size": 1})
     harness.feed(golden_events()[:5])
-    harness.update_config(features=PRO, tier="Pro", api_endpoint=api.endpoint)
+    assert api.wait_for(5)
+    with pytest.raises(FeatureNotAvailableError):
+        harness.update_config(api_endpoint=api.endpoint)
+    assert "api_logging is not available any more: events are not sent" in caplog.messages
     harness.feed(golden_events()[5:10])
-    harness.update_config(api_endpoint=api.endpoint)
-    harness.feed(golden_events()[10:])
+    harness.update_config(features=PRO, tier="Pro", api_endpoint=api.endpoint)
+    harness.feed(golden_events()[10:12])
     harness.shutdown()
-    assert [event["sequence"] for event in api.events] == [6, 7, 8, 9, 10]
+    assert [event["sequence"] for event in api.events] == [1, 2, 3, 4, 5, 11, 12]
 
 
 def test_a_renewed_token_is_the_one_shown(api: EventsApi, harness: Harness[ApiLogger]) -> None:
@@ -126,7 +134,8 @@ def test_a_few_large_messages_fill_the_backlog_too(api: EventsApi, harness: Harn
 def test_what_waits_is_never_sent_after_a_downgrade(api: EventsApi, harness: Harness[ApiLogger]) -> None:
     harness.initialize(features=PRO, api_endpoint=api.endpoint, offline=True)
     harness.feed(golden_events())
-    harness.update_config(api_endpoint=api.endpoint, offline=True)
+    with pytest.raises(FeatureNotAvailableError):
+        harness.update_config(api_endpoint=api.endpoint, offline=True)
     harness.update_config(features=PRO, api_endpoint=api.endpoint)
     harness.feed(golden_events()[:1])
     harness.shutdown()
