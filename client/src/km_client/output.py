@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-_UNSEEN = re.compile(r"[\x7f-\xa0\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
+_NOT_ASCII = re.compile(r"[^\n -~]")
 WIDE = 200  # columns, where nobody's terminal sets a limit
 
 if TYPE_CHECKING:
@@ -27,7 +27,11 @@ def say(text: str = "") -> None:
 def say_json(value: Any) -> None:
     """The whole answer, for a script. What a terminal would act on is escaped, as JSON allows."""
     text = json.dumps(value, indent=2, default=str, ensure_ascii=False)
-    sys.stdout.write(_UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text) + "\n")
+    sys.stdout.write(_NOT_ASCII.sub(_seen, text) + "\n")
+
+
+def _seen(found: re.Match[str]) -> str:
+    return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
 
 
 def printable(text: str) -> str:

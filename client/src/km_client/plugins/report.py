@@ -175,9 +175,7 @@ def as_ended(plugin: PluginReport) -> PluginReport:
 def _encoded(report: Report) -> bytes:
     try:
         return msgspec.json.encode(report)
-    except (
-        UnicodeEncodeError
-    ):  # a path that is no UTF-8, such as a plugin may have tried: one name, not the whole report
+    except UnicodeEncodeError:  # a plugin may have tried a path that is no text: that costs one name, not the report
         return msgspec.json.encode(_printable(msgspec.to_builtins(report)))
 
 
@@ -186,5 +184,5 @@ def _printable(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode(errors="backslashreplace").decode()
     if isinstance(value, dict):
-        return {key: _printable(item) for key, item in value.items()}
+        return {_printable(key): _printable(item) for key, item in value.items()}
     return [_printable(item) for item in value] if isinstance(value, list) else value

@@ -102,7 +102,7 @@ def unknown(word: str, plugins: Sequence[PluginReport]) -> ClientError:
 
 def _manifest(path: Path) -> Manifest | None:
     """What can be read of it, without a look at its program."""
-    with contextlib.suppress(RefusedError, ManifestError, OSError):  # then the rest is shown without it
+    with contextlib.suppress(RefusedError, ManifestError, OSError, ValueError):  # then the rest is shown without it
         if path.suffix == ".kmpkg":
             return discovery.find(path).manifest
         directory = path if path.is_dir() else path.parent

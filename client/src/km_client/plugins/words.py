@@ -75,9 +75,10 @@ def notes(plugin: PluginReport, *, now: datetime) -> list[Note]:
 
 
 def _notes(plugin: PluginReport, now: datetime) -> Iterator[Note]:
-    if plugin.state == NOT_ENTITLED and plugin.missing_features:
+    if plugin.missing_features:
+        is_now = plugin.state == NOT_ENTITLED
         fix = "change the tier in the dashboard: the plugin then starts by itself"
-        yield Note("problem", needs(plugin), fix)
+        yield Note("problem" if is_now else "note", ("" if is_now else "earlier: ") + needs(plugin), fix)
     if plugin.trouble:
         yield _trouble(plugin, now)
     yield from _losses(plugin)
