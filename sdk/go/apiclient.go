@@ -30,7 +30,8 @@ const (
 //
 // POST /api/events is safe to repeat: the server knows an event by its id. So a broken connection, 429, 500, 502, 503
 // and 504 are retried with growing, jittered pauses, or the server's own Retry-After, until the context ends or Budget
-// is spent; 413 is sent again in halves; any other answer is final and is an *APIError.
+// is spent, and no longer when the server asks for a longer wait than is left; 413 is sent again in halves; any other
+// answer is final and is an *APIError.
 type APIClient struct {
 	Budget time.Duration // for one call of LogEvents; 60 s
 
@@ -40,10 +41,12 @@ type APIClient struct {
 	jwt        string
 }
 
-// APIError is what the server answered instead of storing the events; Status is 0 when it did not answer.
+// APIError is what the server answered instead of storing the events; Status is 0 when it did not answer. RetryAfter is
+// how long the server asked to wait, 0 when it did not say.
 type APIError struct {
 	Status        int
 	Message, Hint string
+	RetryAfter    time.Duration
 }
 
 func (e *APIError) Error() string {
@@ -153,11 +156,15 @@ func batchBody(events []StreamEvent) ([]byte, error) {
 func (c *APIClient) deliver(ctx context.Context, body []byte) (Sent, error) {
 	pause := firstPause
 	for {
-		sent, wanted, err := c.try(ctx, body)
-		if err == nil || !retried(err) {
+		sent, err := c.try(ctx, body)
+		var refused *APIError
+		if err == nil || !errors.As(err, &refused) || !retried(refused.Status) {
 			return sent, err
 		}
-		wait := max(wanted, pause/2+rand.N(pause/2)) //nolint:gosec // spreads clients, hides nothing
+		wait := max(refused.RetryAfter, pause/2+rand.N(pause/2)) //nolint:gosec // spreads clients, hides nothing
+		if until, bounded := ctx.Deadline(); bounded && time.Until(until) < wait {
+			return Sent{}, err
+		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
@@ -169,37 +176,32 @@ func (c *APIClient) deliver(ctx context.Context, body []byte) (Sent, error) {
 	}
 }
 
-func retried(err error) bool {
-	var refused *APIError
-	if !errors.As(err, &refused) {
-		return false
-	}
-	switch refused.Status {
+func retried(status int) bool {
+	switch status {
 	case 0, 429, 500, 502, 503, 504:
 		return true
 	}
 	return false
 }
 
-func (c *APIClient) try(ctx context.Context, body []byte) (Sent, time.Duration, error) {
+func (c *APIClient) try(ctx context.Context, body []byte) (Sent, error) {
 	request, err := c.createRequest(ctx, body)
 	if err != nil {
-		return Sent{}, 0, err
+		return Sent{}, err
 	}
 	response, err := c.httpClient.Do(request)
 	if err != nil {
-		return Sent{}, 0, &APIError{Message: err.Error()}
+		return Sent{}, &APIError{Message: err.Error()}
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, answerLimit))
 	if err != nil {
-		return Sent{}, 0, &APIError{Message: err.Error()}
+		return Sent{}, &APIError{Message: err.Error()}
 	}
 	if response.StatusCode != http.StatusOK {
-		return Sent{}, retryAfter(response), refusal(response.StatusCode, answer)
+		return Sent{}, refusal(response, answer)
 	}
-	sent, err := readSent(answer)
-	return sent, 0, err
+	return readSent(answer)
 }
 
 func (c *APIClient) createRequest(ctx context.Context, body []byte) (*http.Request, error) {
@@ -235,17 +237,18 @@ func retryAfter(response *http.Response) time.Duration {
 	if err != nil || seconds < 0 {
 		return 0
 	}
-	return min(time.Duration(seconds)*time.Second, longestPause)
+	return time.Duration(min(seconds, 1_000_000_000)) * time.Second
 }
 
-func refusal(status int, answer []byte) *APIError {
+func refusal(response *http.Response, answer []byte) *APIError {
 	var body struct {
 		Error struct{ Message, Hint string }
 	}
+	status, wait := response.StatusCode, retryAfter(response)
 	if err := json.Unmarshal(answer, &body); err != nil || body.Error.Message == "" {
-		return &APIError{Status: status, Message: http.StatusText(status), Hint: "the events were not stored"}
+		return &APIError{status, http.StatusText(status), "the events were not stored", wait}
 	}
-	return &APIError{Status: status, Message: body.Error.Message, Hint: body.Error.Hint}
+	return &APIError{status, body.Error.Message, body.Error.Hint, wait}
 }
 
 func readSent(answer []byte) (Sent, error) {

@@ -20,8 +20,9 @@ import (
 type api struct {
 	t       *testing.T
 	mutex   sync.Mutex
-	answers []int // statuses to answer first
-	most    int   // events in a body; more is 413
+	answers []int  // statuses to answer first
+	wait    string // Retry-After of those
+	most    int    // events in a body; more is 413
 	events  map[string]map[string]json.RawMessage
 	tokens  []string
 }
@@ -66,6 +67,9 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := map[string]any{"error": map[string]string{"message": "refused", "hint": "by the test"}}
 	if status == http.StatusOK {
 		answer = a.store(batch.Events)
+	}
+	if status != http.StatusOK && a.wait != "" {
+		w.Header().Set("Retry-After", a.wait)
 	}
 	w.WriteHeader(status)
 	if err := json.NewEncoder(w).Encode(answer); err != nil {
@@ -112,6 +116,20 @@ func TestARetryableAnswerIsRetried(t *testing.T) {
 	}
 	if len(a.tokens) != 3 || len(a.events) != 1 {
 		t.Errorf("%d tries, %d events", len(a.tokens), len(a.events))
+	}
+}
+
+func TestAWaitThatIsLongerThanTheTimeLeftIsSaidAndNotSlept(t *testing.T) {
+	a, client := newAPI(t)
+	a.answers, a.wait = []int{429}, "3600"
+	started := time.Now()
+	var refused *kilometers.APIError
+	err := client.LogEvent(t.Context(), kmtest.GoldenEvents(t)[0])
+	if !errors.As(err, &refused) || refused.Status != 429 || refused.RetryAfter != time.Hour || len(a.tokens) != 1 {
+		t.Errorf("got %v after %d tries", err, len(a.tokens))
+	}
+	if time.Since(started) > 5*time.Second {
+		t.Errorf("it took %s", time.Since(started))
 	}
 }
 

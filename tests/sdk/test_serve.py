@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from grpclib.exceptions import GRPCError, StreamTerminatedError
@@ -167,6 +168,30 @@ def test_a_change_of_tier_reaches_the_running_plugin_and_a_bad_token_takes_all(w
         assert not process.update_config(features=["api_logging"], jwt="bad").success
         process.handle(golden_events()[0])
     assert process.output.splitlines() == ["Free ['console_logging']", "Pro ['api_logging']", "Pro []"]
+
+
+def test_losing_the_network_and_finding_it_again_reaches_the_running_plugin(write: Write) -> None:
+    body = """
+    def handle_stream_event(self, event): pass
+    def update_config(self, config):
+        print(config.source, config.tier, config.has_feature("api_logging"), bool(config.jwt))
+"""
+    issuer = TokenIssuer()
+    pro: dict[str, Any] = {"features": ["console_logging", "api_logging"], "tier": "Pro", "issuer": issuer}
+    spent = issuer.token(
+        plugin_name="plugin", customer_id="cus_test", at=time.time() - 3600, features=["api_logging"], tier="Pro"
+    )
+    with PluginProcess(write(body)) as process:
+        assert process.initialize(**pro).success
+        assert process.update_config(**pro, offline=True).success
+        assert process.update_config(**pro, offline=True, jwt=spent).success
+        assert process.update_config(**pro).success
+        refused = process.update_config(
+            **pro, lease=TokenIssuer().lease(customer_id="cus_test", at=time.time()), jwt=""
+        )
+        assert "the lease does not verify" in refused.error
+    lease, token = "lease Pro True False", "token Pro True True"
+    assert process.output.splitlines() == [lease, lease, token, "none Pro False False"]
 
 
 def test_a_flood_on_stdout_neither_blocks_nor_fills_the_memory(write: Write) -> None:

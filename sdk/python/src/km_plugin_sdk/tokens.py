@@ -25,6 +25,7 @@ from km_protocol.claims import (
     Lease,
     LeaseState,
     evaluate,
+    plugin_audience,
 )
 
 from km_plugin_sdk.errors import TokenError
@@ -54,15 +55,10 @@ class Claims(msgspec.Struct, frozen=True):
     nbf: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
-def audience(plugin_name: str) -> str:
-    """Whom a plugin's token is for: `km:plugin:api-logger`."""
-    return f"km:plugin:{plugin_name}"
-
-
 def validate_token(token: str, *, keys: str, plugin_name: str, customer_id: str, at: float) -> Claims:
     """The claims of `token` when it holds at Unix second `at`. `keys` is a JWK Set as JSON. Raises `TokenError`."""
     claims = _converted(_payload(token, keys, TOKEN_TYPE), Claims)
-    _check_audience(claims.aud, audience(plugin_name))
+    _check_audience(claims.aud, plugin_audience(plugin_name))
     _check_customer(claims.customer_id, customer_id)
     _check_time(claims, at)
     return claims

@@ -23,13 +23,11 @@ from km_protocol.claims import (
     LEASE_AUDIENCE,
     LEASE_SECONDS,
     LEASE_TYPE,
+    PLUGIN_TOKEN_SECONDS,
     REFRESH_SECONDS,
     TOKEN_TYPE,
+    plugin_audience,
 )
-
-from km_plugin_sdk.tokens import audience
-
-LIFETIME_SECONDS = 15 * 60
 
 
 class TokenIssuer:
@@ -62,10 +60,10 @@ class TokenIssuer:
             "tier": tier,
             "features": list(features),
             "iat": int(at),
-            "exp": int(at) + LIFETIME_SECONDS,
+            "exp": int(at) + PLUGIN_TOKEN_SECONDS,
             "jti": f"jti-{int(at)}",
             "iss": ISSUER,
-            "aud": audience(plugin_name),
+            "aud": plugin_audience(plugin_name),
             **changed,
         }
         return self._signed(claims, TOKEN_TYPE)
