@@ -174,6 +174,11 @@ def _same_data_twice() -> bytes:
     return data.replace(struct.pack("<I", second) + b"payload/other.py", struct.pack("<I", first) + b"payload/other.py")
 
 
+def _bomb_among_others() -> bytes:
+    """The package as a whole does not grow much."""
+    return package(Forged(b"payload/real", bytes(1 << 20)), Forged(b"payload/z.py", bytes(3 << 20), method=8))
+
+
 def _many_small_bombs() -> bytes:
     """Each small enough to be let through alone."""
     packed = deflated(bytes(1024 * 1024))
@@ -274,6 +279,12 @@ ATTACKS = [
         named(b"payload/A", b"payload/a/b"),
     ),
     Attack(
+        "a directory that is a file by case",
+        "package_file_and_directory",
+        "payload/a",
+        named(b"payload/A/b", b"payload/a"),
+    ),
+    Attack(
         "names out of order",
         "package_order",
         "payload/a.py",
@@ -322,6 +333,7 @@ ATTACKS = [
     Attack("an entry that reaches into the directory", "package_overlap", "main.py", changed(packed_size=20, size=20)),
     # Bombs and limits
     Attack("a bomb", "package_bomb", "payload/z.py", lambda: package(Forged(_Z, bytes(3_000_000), method=8))),
+    Attack("a bomb among other files", "package_bomb", "payload/z.py", _bomb_among_others),
     Attack("many small bombs", "package_bomb", "fold", _many_small_bombs),
     Attack("a bomb that lies about its size", "package_size", "payload/z", lambda: package(_hungry(50))),
     Attack("an entry smaller than it says", "package_size", "payload/z", lambda: package(_hungry(100_001))),
@@ -367,6 +379,12 @@ ATTACKS = [
     Attack("ZIP64 in the end record", "package_zip64", "ZIP64", lambda: package(end={"count": 0xFFFF, "here": 0xFFFF})),
     Attack("a ZIP64 locator", "package_zip64", "ZIP64", _zip64_end),
     Attack("another disk's end", "package_end_record", "end record", lambda: package(end={"disk": 1})),
+    Attack(
+        "a directory larger than its entries",
+        "package_directory",
+        "directory",
+        lambda: package(before_end=bytes(9999), end={"size": len(_directory(package())) + 9999}),
+    ),
     Attack("two counts", "package_end_record", "end record", lambda: package(end={"here": 1})),
     Attack("a count too small", "package_gap", "directory", lambda: package(end={"count": 1, "here": 1})),
     Attack("a count too large", "package_directory", "directory", lambda: package(end={"count": 3, "here": 3})),

@@ -250,6 +250,6 @@ def test_what_was_used_again_is_not_old(tmp_path: Path, store: Path) -> None:
     paths = [put(tmp_path, forged.package(Forged(b"payload/z.py", b"%d" % number))) for number in range(KEPT + 1)]
     first = unpack(paths[0], into=store).directory
     for path in paths[1:]:
-        unpack(path, into=store)
         unpack(paths[0], into=store)
+        unpack(path, into=store)
     assert first.is_dir() and len(places(store)) == KEPT
