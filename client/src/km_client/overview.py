@@ -5,7 +5,7 @@ The journals on disk say which sessions there are; the agent's last state adds w
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -97,8 +97,11 @@ def look_at_plugins() -> Told:
     if said is None:
         return Told(pid, None, [], [])
     is_current = pid is not None and said.updated_at.timestamp() >= paths.agent_lock().stat().st_mtime
-    plugins = said.plugins if is_current else [report.as_ended(plugin) for plugin in said.plugins]
-    return Told(pid, said.updated_at, plugins, said.accounts)
+    if is_current:
+        return Told(pid, said.updated_at, said.plugins, said.accounts)
+    plugins = [report.as_ended(plugin) for plugin in said.plugins]
+    accounts = [report.as_of(account, datetime.now(UTC)) for account in said.accounts]
+    return Told(pid, said.updated_at, plugins, accounts)
 
 
 def _session(spool: SessionSpool, known: SessionState | None) -> SessionState:

@@ -93,8 +93,7 @@ def plugins(told: Told, *, now: datetime) -> Iterator[Check]:
     for plugin in told.plugins:
         found = words.notes(plugin, now=now)
         for note in found:
-            state = "note" if told.agent_pid is None else note.severity
-            yield Check("plugin", state, f"{printable(plugin.key)}: {note.words}", note.fix)
+            yield Check("plugin", note.severity, f"{printable(plugin.key)}: {note.words}", note.fix)
         if not found:
             working.append(f"{printable(plugin.key)} ({words.state(plugin)})")
     if working:

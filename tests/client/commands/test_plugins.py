@@ -17,6 +17,7 @@ import pytest
 from km_client import paths
 from km_client.errors import ClientError
 from km_client.plugins import inspection, permissions, report, subject, words
+from km_client.plugins.log_tail import LogTail
 from km_client.plugins.logs import MOST_BYTES, PluginLog
 from km_client.plugins.report import PluginReport, Trouble
 
@@ -346,6 +347,14 @@ def test_a_plugin_that_was_never_started_is_inspected_by_what_would_hold(
     assert "would NOT be enforced" in out and "needs `y`" in out and "attempted" not in out
     out = km("plugins", "inspect", "gone").out
     assert "nothing is there" in out and "declared" not in out and "enforced" not in out
+    assert "not known" in km("plugins", "permissions", "gone").out
+    assert json.loads(km("plugins", "permissions", "gone", "--json").out)["permissions"] == {}
+
+
+@pytest.mark.usefixtures("agent", "new_kernel")
+def test_without_a_sandbox_nothing_is_said_about_attempts(km: Km) -> None:
+    tell(plugin(level="off"))
+    assert "attempted  not known: with the sandbox off" in km("plugins", "inspect", "tool-stats").out
 
 
 # permissions
@@ -432,6 +441,30 @@ def test_a_log_that_is_not_there_yet_says_so(km: Km) -> None:
     assert (done.code, done.out) == (0, "") and "nothing is logged" in done.err
     done = km("plugins", "logs", "never")
     assert done.code == 1 and "never started: earlier: needs `y`" in done.err
+
+
+class Racing(LogTail):
+    """A tail whose log is written to and moved aside right after it was read to its end."""
+
+    has_raced = False
+
+    def _has_moved(self) -> bool:
+        if not self.has_raced:
+            self.has_raced = True
+            with self._path.open("a") as file:
+                file.write("the last\n")
+            self._path.rename(f"{self._path}.1")
+            self._path.write_text("the first\n")
+        return super()._has_moved()
+
+
+def test_what_is_written_right_before_a_rotation_is_not_missed(log: PluginLog) -> None:
+    log.note("old")
+    with Racing(log.path) as tail:
+        assert len(tail.last(5)) == 1
+        assert tail.more() == ["the last", "the first"]
+        assert tail.more() == []
+    log.close()
 
 
 def follow(*flags: str) -> subprocess.Popen[str]:

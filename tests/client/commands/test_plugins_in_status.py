@@ -84,6 +84,11 @@ def test_a_lease_until_the_end_of_time_is_shown(km: Km) -> None:
     assert "features hold until 9999-12-31" in km("status", "--offline").out
 
 
+def test_a_lease_runs_out_also_when_no_agent_is_there_to_say_so(km: Km) -> None:
+    tell(accounts=(account(offline_until=NOW - timedelta(seconds=1)),))
+    assert "has expired" in line(km("status", "--offline").out, "lease")
+
+
 # doctor: plugins
 
 

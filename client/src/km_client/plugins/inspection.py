@@ -80,7 +80,7 @@ def show(subject: Subject, kernel: Kernel, *, now: datetime) -> None:
     plugin = subject.plugin
     output.pairs(_head(subject))
     words.show_notes(plugin, [note for note in words.notes(plugin, now=now) if note.kind != "sandbox"])
-    if plugin.state == UNAVAILABLE and not plugin.version:
+    if not subject.is_readable:
         return
     _show_enforced(plugin, kernel)
     _show_attempted(plugin, kernel)
@@ -134,6 +134,8 @@ def _show_attempted(plugin: PluginReport, kernel: Kernel) -> None:
         output.table(("attempted", "refused as", "times", "last"), rows)
         if plugin.attempted_unlisted:
             output.say(f"and {plugin.attempted_unlisted:,} more, which the list had no room for")
+    elif plugin.level == "off":
+        output.say("attempted  not known: with the sandbox off, nothing is refused")
     elif kernel.has_notifier:
         output.say("attempted  nothing that was refused")
     else:

@@ -75,6 +75,7 @@ def answer(subject: Subject, accounts: Sequence[AccountReport]) -> dict[str, Any
         "permissions": {
             name: {"declared": wanted, "means": OPENS[name][wanted]}
             for name, wanted in inspection.declared(plugin).items()
+            if subject.is_readable
         },
         "asks_for_api_key": manifest.permissions.api_key if manifest else None,
         "features": [use._asdict() for use in feature_uses(subject, accounts)],
@@ -87,6 +88,9 @@ def show(subject: Subject, accounts: Sequence[AccountReport]) -> None:
     plugin, manifest = subject
     output.say(words.title(plugin))
     output.say()
+    if not subject.is_readable:
+        output.say("What it asks for is not known: its manifest cannot be read.")
+        return
     rows = [
         (name, inspection.yes_no(wanted), OPENS[name][wanted]) for name, wanted in inspection.declared(plugin).items()
     ]

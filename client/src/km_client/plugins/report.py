@@ -40,6 +40,7 @@ FILE_NAME = "plugins.json"
 NOT_ENTITLED = "not_entitled"  # it needs a feature that the account does not have
 UNAVAILABLE = "unavailable"  # there is nothing to start: no such path, a bad manifest
 ENDED = "ended"  # the agent that ran it is gone: no agent writes this, `as_ended` does
+_ALLOWING = frozenset({"valid", "refresh_due", "grace"})
 
 
 class PluginReport(msgspec.Struct):
@@ -170,6 +171,12 @@ def read(path: Path) -> Report | None:
 def as_ended(plugin: PluginReport) -> PluginReport:
     """What is still true of it without the agent that wrote this: it ended with that agent."""
     return msgspec.structs.replace(plugin, state=ENDED, pid=None, retry_at=None, waiting=0, sessions=[])
+
+
+def as_of(account: AccountReport, now: datetime) -> AccountReport:
+    """What became of it since an agent that is gone wrote this: a lease runs out by itself."""
+    has_run_out = account.lease_state in _ALLOWING and account.offline_until and account.offline_until <= now
+    return msgspec.structs.replace(account, lease_state="expired") if has_run_out else account
 
 
 def _encoded(report: Report) -> bytes:

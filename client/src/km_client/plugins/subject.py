@@ -40,6 +40,11 @@ class Subject(NamedTuple):
         """Whether an agent has run it, or tried to."""
         return self.plugin.state != ON_DISK
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether its manifest can be read, or could when it was last started."""
+        return bool(self.manifest or self.plugin.version)
+
 
 def find(word: str, plugins: Sequence[PluginReport], level: Level, kernel: Kernel) -> Subject:
     """Raises `ClientError`: unknown, ambiguous, or why the plugin at that path cannot be started."""
