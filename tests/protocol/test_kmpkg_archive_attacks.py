@@ -48,6 +48,13 @@ def test_every_code_of_the_reader_has_an_attack() -> None:
     assert codes == {attack.code for attack in ATTACKS} - {"invalid_manifest"}
 
 
+def test_every_code_is_documented() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "plugins" / "package.md").read_text()
+    assert not [
+        attack.code for attack in ATTACKS if f"`{attack.code}`" not in page and attack.code != "invalid_manifest"
+    ]
+
+
 def test_a_package_larger_than_allowed_is_not_read() -> None:
     with pytest.raises(PackageError) as caught:
         read_whole(forged.package(), Limits(archive=100))
