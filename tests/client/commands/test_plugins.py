@@ -513,6 +513,13 @@ def test_following_begins_before_there_is_a_log_and_a_reader_may_leave(log: Plug
 # the command line
 
 
+def test_a_reader_that_has_seen_enough_is_no_failure(machine: Path) -> None:
+    program = f"{sys.executable} -c 'from km_client.cli import main; raise SystemExit(main())'"
+    line = f"set -o pipefail; {program} plugins inspect {CONSOLE_LOGGER} | head -c 1"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "p", "")
+
+
 @pytest.mark.parametrize(
     ("words_", "code"), [(("list",), 0), (("inspect", "nothing"), 1), (("inspect",), 2), (("x",), 2)]
 )

@@ -57,7 +57,11 @@ def run(args: Namespace) -> int:
         "logs": _logs,
         "permissions": _permissions,
     }
-    actions[args.action](args)
+    try:
+        actions[args.action](args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read this has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -129,11 +133,7 @@ def _logs(args: Namespace) -> None:
         raise ClientError(
             "no_log", f"`{output.printable(plugin.key)}` was never started{why}", note.fix if note else ""
         )
-    try:
-        _print_log(Path(plugin.log), max(0, args.n), follow=args.follow)
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read this has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _print_log(Path(plugin.log), max(0, args.n), follow=args.follow)
 
 
 def _print_log(path: Path, count: int, *, follow: bool) -> None:
