@@ -13,10 +13,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from km_client.plugins import discovery, packages
+from km_client.plugins import discovery, package_store, packages
 from km_client.plugins.discovery import ORIGIN_WORDS, PluginSpec
 from km_client.plugins.errors import RefusedError
-from km_client.plugins.package_store import KEPT
+from km_client.plugins.package_store import KEPT, PackageStore
 from km_client.plugins.packages import unpack
 from km_client.plugins.supervisor import PluginSupervisor
 from km_plugin_sdk import packing, project
@@ -144,6 +144,17 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
     error = refusal(put(tmp_path, forged.package()))
     assert error.code == "package_not_unpacked" and str(tmp_path / "data") in str(error)
+
+
+def test_a_process_that_is_stopped_while_it_unpacks_stops_nobody_else(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(package_store, "WAIT_SECONDS", 0.05)
+    path = put(tmp_path, forged.package())
+    with PackageStore(store).locked():
+        error = refusal(path)
+    assert error.code == "package_not_unpacked" and "another process" in str(error)
+    assert discovery.find(path).origin == "package"
 
 
 def test_it_is_unpacked_once(tmp_path: Path, store: Path) -> None:

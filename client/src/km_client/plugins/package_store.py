@@ -15,6 +15,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,20 +24,22 @@ from pathlib import Path
 from km_client import paths
 
 KEPT = 20  # about 200 MB of Go plugins
+WAIT_SECONDS = 10.0  # the largest package takes 3; who holds the lock for longer is stopped, and must not stop us
+_POLL_SECONDS = 0.01
 _MAKING = ".making-"
 
 if sys.platform == "win32":
 
-    def _lock(fd: int, *, shared: bool, wait: bool) -> bool:  # noqa: ARG001 - see above
+    def _lock(fd: int, *, shared: bool) -> bool:  # noqa: ARG001 - see above
         return True
 
 else:
     import fcntl
 
-    def _lock(fd: int, *, shared: bool, wait: bool) -> bool:
-        """Until `fd` is closed; `False` when another has it and we do not wait."""
+    def _lock(fd: int, *, shared: bool) -> bool:
+        """Until `fd` is closed; `False` when another has it."""
         try:
-            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
@@ -57,10 +60,11 @@ class PackageStore:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
+        """Raises `TimeoutError` when another process keeps it for `WAIT_SECONDS`."""
         paths.make_private(self._root)
         fd = _open(self._root / ".lock")
         try:
-            _lock(fd, shared=False, wait=True)
+            _wait_for(fd)
             yield
         finally:
             os.close(fd)
@@ -83,7 +87,7 @@ class PackageStore:
     def hold(self, sha256: str) -> Hold:
         """Also notes that it was used now."""
         fd = _open(self._lock_of(sha256))
-        _lock(fd, shared=True, wait=True)
+        _lock(fd, shared=True)  # nobody has it alone while the store is locked
         os.utime(self.place(sha256))
         return Hold(fd)
 
@@ -101,7 +105,7 @@ class PackageStore:
     def _remove_unused(self, place: Path) -> None:
         fd = _open(self._lock_of(place.name))
         try:
-            if _lock(fd, shared=False, wait=False):
+            if _lock(fd, shared=False):
                 self._remove(place)
                 self._lock_of(place.name).unlink()
         finally:
@@ -120,6 +124,14 @@ class PackageStore:
 
 def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+
+
+def _wait_for(fd: int) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not _lock(fd, shared=False):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"another process has been unpacking for {WAIT_SECONDS:g} s")
+        time.sleep(_POLL_SECONDS)
 
 
 def _delete(directory: Path) -> None:

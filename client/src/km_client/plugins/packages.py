@@ -73,7 +73,8 @@ def _refusing(path: Path) -> Iterator[None]:
     except ManifestError as error:
         raise RefusedError("manifest_invalid", f"`{path}`: {error}", error.hint) from None
     except OSError as error:
-        message = f"`{path}` cannot be unpacked: {error.strerror or error} ({error.filename or 'while reading it'})"
+        where = f" ({error.filename})" if error.filename else ""
+        message = f"`{path}` cannot be unpacked: {error.strerror or error}{where}"
         raise RefusedError("package_not_unpacked", message, "correct that and start again") from None
 
 
