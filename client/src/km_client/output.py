@@ -61,7 +61,10 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         drawn.add_column(heading, overflow="fold")
     for row in rows:
         drawn.add_row(*row)
-    console().print(drawn)
+    shown = console()
+    with shown.capture() as text:  # rich itself would end the program with 1 when a reader leaves early
+        shown.print(drawn)
+    sys.stdout.write(text.get())
 
 
 def wrapped(text: str, *, indent: int = 0) -> None:
