@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from km_plugin_sdk.admission import FREE_FEATURES
 from km_protocol.api_keys import ApiKey
@@ -89,6 +90,28 @@ def test_a_replayed_lease_is_refused(restarted: bool, open_account: Open, server
     account.refresh()
     assert "older than lease" in account.report().problem
     assert (account.now().tier, account.now().features) == ("Free", FREE_FEATURES)
+
+
+def test_damaging_the_kept_lease_does_not_make_an_older_one_good(open_account: Open, server: LeaseServer) -> None:
+    account = open_account()
+    account.refresh()
+    old = account.now().lease
+    account.refresh()
+    account.stop(10.0)
+    kept = msgspec.json.decode(account.place.read_bytes())
+    account.place.write_bytes(msgspec.json.encode(kept | {"lease": "damaged"}))
+    server.lease_instead = old
+    account = open_account()
+    account.refresh()
+    assert "older than lease" in account.report().problem
+    assert account.now().features == FREE_FEATURES
+
+
+def test_a_key_set_larger_than_any_of_ours_is_not_kept(open_account: Open, server: LeaseServer) -> None:
+    server.published += [Signer.new(f"key-{number}-{'x' * 2000}") for number in range(32)]
+    account = open_account()
+    account.refresh()
+    assert "keys cannot be had" in account.report().problem
 
 
 def test_a_new_signing_key_is_fetched_once_and_believed(open_account: Open, server: LeaseServer) -> None:

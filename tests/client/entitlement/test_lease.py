@@ -115,6 +115,20 @@ def test_a_clock_below_the_newest_signed_time_allows_nothing_but_a_small_skew_do
     assert account.now().features == PRO  # it was a mistake, and was put right
 
 
+def test_a_clock_that_is_days_ahead_is_named_as_the_reason(
+    open_account: Open, server: LeaseServer, clock: Clock
+) -> None:
+    server.clock = lambda: clock.seconds - 8 * 24 * 3600
+    account = open_account()
+    account.refresh()
+    assert (account.now().state, account.now().features) == ("expired", FREE_FEATURES)
+    assert f"clock is {8 * 24 * 3600} s ahead" in account.report().problem
+    clock.advance(-8 * 24 * 3600)
+    server.clock = clock
+    account.refresh()
+    assert (account.now().state, account.report().problem) == ("valid", "")
+
+
 def test_the_floor_only_grows(open_account: Open, server: LeaseServer, clock: Clock) -> None:
     account = open_account()
     account.wait_for_state("valid")

@@ -264,6 +264,7 @@ def test_on_a_slow_clock_a_token_is_handed_out_once_its_plugin_would_accept_it(
 def test_the_newest_signed_time_may_be_a_tokens(open_account: Open, server: LeaseServer, clock: Clock) -> None:
     account = open_account()
     account.refresh()
+    server.fail(STATUS, 503)  # no newer lease
     clock.advance(1000)
     account.want([LOGGER])
     token_of(account)

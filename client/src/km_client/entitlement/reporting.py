@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from km_protocol.api_keys import display
-from km_protocol.claims import LeaseState
+from km_protocol.claims import CLOCK_SKEW_SECONDS, LeaseState
 
 from km_client.agent.delivery import Destination
 from km_client.entitlement.entitled import Entitled
@@ -40,10 +40,13 @@ def account_report(
 
 
 def _problems(holding: Holding, now: Entitled, problems: Sequence[str], at: float) -> Iterator[str]:
-    kept = holding.kept
+    kept, lease = holding.kept, holding.lease
     if kept.reason and kept.reason not in problems:  # what the server said before this agent began
         yield kept.reason
     yield from problems
+    ahead = kept.fetched_at - lease.iat if lease else 0.0  # when it was given, both clocks were read
+    if ahead > CLOCK_SKEW_SECONDS:
+        yield f"this machine's clock is {ahead:.0f} s ahead of the server's: set it"
     if now.state in {LeaseState.CLOCK_SET_BACK, LeaseState.NOT_YET_VALID}:
         behind = f"this machine's clock is {kept.floor - at:.0f} s behind what the server signed"
         yield f"{behind}: set it, or, if it is right, delete {holding.store.path}"
