@@ -19,6 +19,7 @@ from tests.end_to_end.waiting import eventually
 
 SERVERS = Path(__file__).resolve().parent.parent / "mcp_servers"
 ECHO = [sys.executable, str(SERVERS / "echo_server.py")]
+PING = '{"jsonrpc":"2.0","id":1,"method":"ping"}\n'
 LOAD = 2000  # calls: some batches, so that a fault falls into the middle of shipping
 
 
@@ -153,6 +154,17 @@ def tiny_disk(laptop: Laptop) -> Iterator[Path]:
     yield laptop.data_dir
     laptop.shut_down()
     subprocess.run(["umount", "--lazy", str(laptop.data_dir)], check=True)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_session_that_is_over_at_once_is_shipped_all_the_same(
+    signed_in: Laptop, service: Service, session_id: str, number: int
+) -> None:
+    """Each on a laptop whose agent has never run: the session may be over before there was time to start it."""
+    command = signed_in.monitor_command("printf", PING, session_id=session_id)
+    with RawClient(command, signed_in.environment) as client:
+        assert client.finish() == 0
+    assert len(service.wait_until_stored(session_id, 1)) == 1, f"try {number}"
 
 
 def test_a_full_disk_stops_the_recording_never_the_stream_and_is_reported(

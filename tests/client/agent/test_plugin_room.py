@@ -266,6 +266,20 @@ def test_what_a_plugin_of_a_former_agent_did_is_still_told(world: World) -> None
     assert (row.state, row.pid, row.handled) == ("stopped", None, 1)
 
 
+def test_a_fault_in_what_plugins_need_never_reaches_the_session(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr("km_client.plugins.discovery.find", broken)
+    world.room.attend("run", session(world.plugin()), KEY)
+    world.room.feed("run")(events(1))
+    world.room.round(world.config)
+    world.room.leave("run")
+    assert "a mistake of ours" in caplog.text
+
+
 def changed(toml: str) -> Config:
     paths.make_private(paths.config_dir())
     paths.config_file().write_text(toml)

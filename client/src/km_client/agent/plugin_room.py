@@ -24,6 +24,7 @@ from km_protocol.errors import SettingsError
 from km_client import paths
 from km_client.agent.accounts import Accounts
 from km_client.agent.delivery import Destination
+from km_client.agent.harmless import harmless
 from km_client.agent.plugin_reports import REPORT_FILE, ReportBook, report_of
 from km_client.agent.plugin_seat import Seat, Standing, decide, seat_for
 from km_client.agent.tracker import Feed
@@ -58,6 +59,7 @@ class PluginRoom:
         self._seen = -1  # generation of the accounts
         self._look_at = 0.0
 
+    @harmless(None)
     def attend(self, run: str, session: Session, destination: Destination | None) -> None:
         """A session is here, or belongs to another account now."""
         self.leave(run)
@@ -73,12 +75,14 @@ class PluginRoom:
     def feed(self, run: str) -> Feed:
         """What takes the events of `run`."""
 
+        @harmless(None)
         def take(events: Sequence[Event]) -> None:
             if events and (keys := self._keys.get(run)):
                 self._offer(events, [self._seats[key] for key in keys])
 
         return take
 
+    @harmless(None)
     def leave(self, run: str) -> None:
         """Nothing more comes from `run`."""
         for key in self._keys.pop(run, ()):
@@ -93,6 +97,7 @@ class PluginRoom:
         """Whether a plugin has something to work on, or is to be stopped."""
         return any(seat.has_started or seat.kept for seat in self._seats.values())
 
+    @harmless(None)
     def round(self, config: Config) -> None:
         """Look at every plugin, if something may have changed."""
         now, generation = self._monotonic(), self._accounts.generation()
@@ -106,12 +111,14 @@ class PluginRoom:
             for seat in list(self._seats.values()):
                 self._look(seat, statuses.get(seat.key), config)
 
+    @harmless(True)
     def tell(self, now: datetime) -> bool:
         """Write down how all of them stand; whether that could be done."""
         statuses = self._stage.statuses() if self._stage else {}
         seated = [_report(seat, statuses.get(seat.key), now) for seat in self._seats.values()]
         return self._book.write(seated, self._accounts.reports(), now=now)
 
+    @harmless(None)
     def close(self) -> None:
         """Stop every plugin; none of their processes is left."""
         self._close_stage()

@@ -30,15 +30,21 @@ class Housekeeper(threading.Thread):
         self._complain = complain
         self._complaints: set[str] = set()
         self._awake = threading.Event()
+        self._has_called_the_agent = threading.Event()
 
     def wake(self) -> None:
         """Look after the cap now. Returns at once."""
         self._awake.set()
 
+    def wait_for_agent(self, seconds: float) -> None:
+        """Give the first start of the agent its time: a session may be over before this thread had its turn."""
+        self._has_called_the_agent.wait(seconds)
+
     def run(self) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
         while True:
             self._try("the agent cannot be started, so nothing is shipped", ensure_agent_running)
+            self._has_called_the_agent.set()
             self._try("the journals' size cannot be limited", lambda: cap.enforce(self.journal_dir, self._cap_bytes))
             self._awake.wait(AGENT_CHECK_SECONDS)
             self._awake.clear()

@@ -28,6 +28,7 @@ else:
 Say = Callable[[str], None]
 """Tells a person one line; never blocks."""
 
+AGENT_SECONDS = 1.0  # the longest that the exit of a very short session is held up, so that somebody ships it
 SIGNALLED = 128  # + the signal: what a shell says of a program that a signal ended
 
 
@@ -49,6 +50,7 @@ def run(server: ServerProcess, run_id: str, description: Mapping[str, object], *
     ended = relay(server, recording)
     code, signal = (ended, None) if ended >= 0 else (None, -ended)
     recording.finish(exit_code=code, signal=signal, unix_ns=time.time_ns())
+    housekeeper.wait_for_agent(AGENT_SECONDS)
     counts = f"{recording.request.records} chunks in, {recording.response.records} out"
     debug(f"session {run_id}: {counts}; the server ended with {f'signal {signal}' if signal else f'exit code {code}'}")
     return ended if ended >= 0 else SIGNALLED - ended
