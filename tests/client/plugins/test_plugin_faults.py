@@ -17,7 +17,7 @@ from km_client.plugins import run_dirs
 from km_client.plugins.settings import Deadlines, HostSettings
 from km_client.plugins.supervisor import PluginSupervisor
 
-from tests.client.plugins.conftest import ROOT, MakePlugin
+from tests.client.plugins.conftest import ROOT, MakeMisfit, MakePlugin
 from tests.client.plugins.supervised import (
     IMPATIENT,
     PATIENCE_SECONDS,
@@ -131,6 +131,20 @@ def test_a_stopped_plugin_is_ended_and_started_again(
     assert status.pid != pid
     assert status.trouble is not None
     assert status.trouble.code == "unhealthy"
+
+
+@pytest.mark.parametrize(("fault", "says"), [("shutdown-hangs", "was killed"), ("shutdown-fails", "cannot write its")])
+def test_a_plugin_that_does_not_end_in_order_is_ended(
+    supervisor: PluginSupervisor, make_misfit: MakeMisfit, fault: str, says: str
+) -> None:
+    status = begin(supervisor, make_misfit(fault))
+    began = time.monotonic()
+    supervisor.stop()
+    assert time.monotonic() - began < IMPATIENT.stop + 2
+    assert status.pid is not None
+    assert not psutil.pid_exists(status.pid)
+    assert only(supervisor).state == "stopped"
+    assert says in Path(status.log).read_text()
 
 
 def test_a_stopped_plugin_does_not_hold_up_the_end(impatient: HostSettings, make_plugin: MakePlugin) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from km_client.plugins.status import inspection
 from km_client.plugins.supervisor import PluginSupervisor
 
 from tests.client.plugins.conftest import MakeMisfit, MakePlugin, manifest
-from tests.client.plugins.supervised import IMPATIENT, begin, configure, event, trying, until
+from tests.client.plugins.supervised import IMPATIENT, begin, configure, event, family, trying, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher is Linux's")
 
@@ -59,6 +60,31 @@ def test_a_wrong_handshake_is_named(
     assert (status.state, status.trouble.code) == (state, code)
     assert says in status.trouble.message
     assert says in Path(status.log).read_text()
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "code", "says"),
+    [
+        ("initialize-hangs", "disabled", "initialize_timeout", "longer than 0.2 s"),
+        ("initialize-exits", "disabled", "exited", "exited with code 4"),
+        ("initialize-refuses", "refused", "initialize_refused", "no licence for this customer"),
+        ("initialize-fails", "refused", "initialize_failed", "cannot open its database"),
+    ],
+)
+def test_a_plugin_that_cannot_be_initialized_is_named(
+    impatient: HostSettings, make_misfit: MakeMisfit, fault: str, state: str, code: str, says: str
+) -> None:
+    before = family()
+    hurried = replace(impatient, deadlines=replace(IMPATIENT, initialize=0.2))
+    supervisor = PluginSupervisor(hurried, configure)
+    try:
+        status = begin(supervisor, make_misfit(fault))
+        assert status.trouble is not None
+        assert (status.state, status.trouble.code) == (state, code)
+        assert says in status.trouble.message
+        assert family() <= before
+    finally:
+        supervisor.stop()
 
 
 def test_a_plugin_that_never_says_hello_is_given_up(impatient: HostSettings, make_misfit: MakeMisfit) -> None:
@@ -173,14 +199,51 @@ def test_a_plugin_made_for_another_version_is_refused_when_it_is_found(
     assert compatibility.get("python_version", compatibility["kilometers_cli"]) in str(error)
 
 
-def test_a_program_that_vanishes_after_it_was_found_is_named(
-    supervisor: PluginSupervisor, make_plugin: MakePlugin
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (Path.unlink, "program_missing"),
+        (lambda program: program.chmod(0o600), "program_not_executable"),
+        (lambda program: program.write_bytes(b"no program at all"), "program_architecture"),
+    ],
+)
+def test_a_program_that_is_spoilt_after_it_was_found_is_named(
+    supervisor: PluginSupervisor, make_plugin: MakePlugin, spoil: Callable[[Path], object], code: str
 ) -> None:
     spec = make_plugin("go")
-    spec.program.unlink()
+    spoil(spec.program)
     status = begin(supervisor, spec)
     assert status.trouble is not None
-    assert (status.state, status.trouble.code) == ("refused", "program_missing")
+    assert (status.state, status.trouble.code) == ("refused", code)
+
+
+def test_a_python_file_that_vanishes_or_ends_before_it_serves_is_named(
+    supervisor: PluginSupervisor, make_plugin: MakePlugin
+) -> None:
+    spec = make_plugin("python")
+    (spec.path / "main.py").write_text("raise SystemExit('no licence')")
+    status = begin(supervisor, spec)
+    assert status.trouble is not None
+    assert (status.state, status.trouble.code) == ("disabled", "exited_before_handshake")
+    assert "no licence" in status.trouble.message
+    (spec.path / "main.py").unlink()
+    status = begin(supervisor, spec)
+    assert status.trouble is not None
+    assert "No such file" in status.trouble.message
+
+
+def test_a_host_that_cannot_make_the_state_directory_says_so_and_tries_again(
+    impatient: HostSettings, make_plugin: MakePlugin
+) -> None:
+    impatient.state_root.write_text("not a directory")
+    supervisor = PluginSupervisor(impatient, configure)
+    try:
+        status = begin(supervisor, make_plugin("go"))
+    finally:
+        supervisor.stop()
+    assert status.trouble is not None
+    assert (status.state, status.trouble.code, status.crashes) == ("disabled", "host_io", 5)
+    assert str(impatient.state_root) in status.trouble.message
 
 
 def test_a_host_with_many_open_files_starts_a_guarded_plugin(impatient: HostSettings, make_plugin: MakePlugin) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -13,6 +14,7 @@ import pytest
 from km_client.plugins.settings import HostSettings
 from km_client.plugins.status import PluginStatus
 from km_client.plugins.supervisor import Instance, PluginSupervisor
+from km_plugin_sdk.wire import plugin_pb2
 
 from tests.client.plugins.conftest import MakeMisfit, MakePlugin
 from tests.client.plugins.supervised import PATIENCE_SECONDS, begin, event, only, trying, until, wait_until
@@ -20,22 +22,79 @@ from tests.client.plugins.supervised import PATIENCE_SECONDS, begin, event, only
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher is Linux's")
 
 
-def test_new_features_reach_a_running_plugin_without_a_restart(
-    supervisor: PluginSupervisor, make_plugin: MakePlugin
-) -> None:
-    first = begin(supervisor, make_plugin("python"))
-    supervisor.reconfigure([first.key])
-    until(supervisor, lambda _: "reconfigured" in Path(first.log).read_text())
-    assert (only(supervisor).state, only(supervisor).pid) == ("running", first.pid)
+class Account:
+    """What plugins are configured with, and how often."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def configure(self, _key: str) -> plugin_pb2.PluginConfig:
+        self.made += 1
+        config = plugin_pb2.PluginConfig(
+            customer_id="cus_test", api_endpoint="https://api.example.com", tier="Pro", log_level="warn"
+        )
+        config.custom_settings.update({"limit": 3})
+        return config
 
 
-def test_a_plugin_that_cannot_take_new_features_is_started_anew(
-    supervisor: PluginSupervisor, make_misfit: MakeMisfit
+@pytest.fixture
+def account() -> Account:
+    return Account()
+
+
+@pytest.fixture
+def of_account(impatient: HostSettings, account: Account) -> Iterator[PluginSupervisor]:
+    supervisor = PluginSupervisor(impatient, account.configure)
+    yield supervisor
+    supervisor.stop()
+
+
+def test_a_new_configuration_reaches_a_running_plugin_whole_and_without_a_restart(
+    of_account: PluginSupervisor, account: Account, make_plugin: MakePlugin, settings: HostSettings
 ) -> None:
-    pid = begin(supervisor, make_misfit("unary")).pid
-    supervisor.reconfigure()
-    status = until(supervisor, lambda status: status.state == "running" and status.pid not in {None, pid})
-    assert status.crashes == 0
+    first = begin(of_account, make_plugin("python"))
+    of_account.reconfigure([first.key])
+    of_account.reconfigure(["unknown"])
+    log = Path(first.log)
+    until(of_account, lambda _: log.read_text().count("reconfigured ") == 1)
+    told, again = (line for line in log.read_text().splitlines() if "configured " in line)
+    assert told.partition("configured ")[2] == again.partition("configured ")[2]
+    for part in ("https://api.example.com", "'limit': 3", "warn", "probe-python", str(settings.state_root)):
+        assert part in again
+    assert account.made == 2
+    assert (only(of_account).state, only(of_account).pid) == ("running", first.pid)
+
+
+def test_what_changes_while_a_plugin_starts_reaches_it_when_it_runs(
+    of_account: PluginSupervisor, account: Account, make_plugin: MakePlugin
+) -> None:
+    spec = make_plugin("python")
+    of_account.start([Instance("probe", spec)])
+    wait_until(lambda: account.made == 1)
+    of_account.reconfigure()
+    wait_until(lambda: account.made == 2)
+    until(of_account, lambda status: "reconfigured" in Path(status.log).read_text())
+
+
+def test_a_plugin_that_cannot_take_a_configuration_is_started_anew_and_loses_no_event(
+    of_account: PluginSupervisor, account: Account, make_misfit: MakeMisfit
+) -> None:
+    pid = begin(of_account, make_misfit("unary")).pid
+    of_account.offer([event(number) for number in range(3000)])
+    of_account.reconfigure()
+    status = until(of_account, lambda status: status.state == "running" and status.pid not in {None, pid})
+    assert status.waiting > 0
+    status = until(of_account, lambda status: status.handled == 3000)
+    assert (status.failed, status.dropped, status.crashes) == (0, {}, 0)
+    assert account.made == 3  # to start, to be refused, to start anew
+
+
+def test_events_that_wait_survive_a_crash(supervisor: PluginSupervisor, make_plugin: MakePlugin) -> None:
+    begin(supervisor, make_plugin("go"))
+    supervisor.offer([trying("leave", code=1), *(event(number) for number in range(1000))])
+    status = until(supervisor, lambda status: status.handled + sum(status.dropped.values()) == 1001)
+    assert status.crashes == 1
+    assert status.dropped == {"crash": 64}  # the batch that was under way
 
 
 def two(make_plugin: MakePlugin) -> list[Instance]:

@@ -1,5 +1,6 @@
 // A plugin on the bare go-plugin, with the guide's three calls and nothing of our SDK. What is wrong with it is the name
-// of its file: `unary` is in order, `wrong-cookie`, `wrong-version`, `noise`, `exits`, `silent` and `netrpc` are not.
+// of its file: `unary` is in order, `wrong-cookie`, `wrong-version`, `noise`, `exits`, `silent`, `netrpc` and those that
+// begin with the name of a call are not.
 package main
 
 import (
@@ -11,6 +12,8 @@ import (
 
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/kilometers-ai/kilometers-plugin-sdk-go/pluginv1"
 )
@@ -20,6 +23,16 @@ type service struct {
 }
 
 func (service) Initialize(context.Context, *pluginv1.InitializeRequest) (*pluginv1.InitializeResponse, error) {
+	switch fault() {
+	case "initialize-hangs":
+		time.Sleep(time.Hour)
+	case "initialize-exits":
+		os.Exit(4)
+	case "initialize-refuses":
+		return &pluginv1.InitializeResponse{Error: "no licence for this customer"}, nil
+	case "initialize-fails":
+		return nil, status.Error(codes.Internal, "cannot open its database")
+	}
 	return &pluginv1.InitializeResponse{Success: true}, nil
 }
 
@@ -30,6 +43,12 @@ func (service) HandleStreamEvent(
 }
 
 func (service) Shutdown(context.Context, *pluginv1.ShutdownRequest) (*pluginv1.ShutdownResponse, error) {
+	switch fault() {
+	case "shutdown-hangs":
+		time.Sleep(time.Hour)
+	case "shutdown-fails":
+		return &pluginv1.ShutdownResponse{Error: "cannot write its report"}, nil
+	}
 	return &pluginv1.ShutdownResponse{Success: true}, nil
 }
 
@@ -46,6 +65,8 @@ func (bare) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (a
 	return nil, fmt.Errorf("this side only serves")
 }
 
+func fault() string { return filepath.Base(os.Args[0]) }
+
 func main() {
 	handshake := plugin.HandshakeConfig{
 		ProtocolVersion:  1,
@@ -53,7 +74,7 @@ func main() {
 		MagicCookieValue: "kilometers-cli-plugin",
 	}
 	server := plugin.DefaultGRPCServer
-	switch filepath.Base(os.Args[0]) {
+	switch fault() {
 	case "wrong-cookie":
 		handshake.MagicCookieKey = "ANOTHER_PLUGIN"
 	case "wrong-version":

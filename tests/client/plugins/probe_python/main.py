@@ -29,6 +29,7 @@ class Probe(Plugin):
 
     def initialize(self, config: PluginConfig) -> None:
         self.state_dir = str(config.state_dir)
+        sys.stderr.write(f"configured {config}\n")
 
     def update_config(self, config: PluginConfig) -> None:
         sys.stderr.write(f"reconfigured {config}\n")
