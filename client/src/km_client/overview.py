@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from km_client import paths
-from km_client.agent import process, refusals, state
+from km_client.agent import presence, refusals, state
 from km_client.agent.health import Health
 from km_client.agent.state import SessionState, Totals
 from km_client.capture.journal import JournalError
@@ -74,7 +74,7 @@ class Overview(NamedTuple):
 
 def look() -> Overview:
     """The state of this machine now."""
-    pid = process.running_pid()
+    pid = presence.running_pid()
     last = state.read(paths.agent_dir() / "state.json")
     known = {session.run: session for session in last.sessions} if last else {}
     sessions = [_session(spool, known.get(spool.name)) for spool in list_sessions(paths.journal_dir())]
@@ -91,7 +91,7 @@ def look() -> Overview:
 
 def look_at_plugins() -> Told:
     """What the agent says about plugins and leases, without a look at the sessions."""
-    pid = process.running_pid()
+    pid = presence.running_pid()
     path = paths.agent_dir() / report.FILE_NAME
     said = report.read(path)
     if said is None:

@@ -80,8 +80,11 @@ class PluginClaims(AccessClaims, forbid_unknown_fields=True):
         return self.aud.removeprefix(PLUGIN_AUDIENCE)
 
 
-class Lease(msgspec.Struct, forbid_unknown_fields=True):
-    """What may run offline. `plugins` maps a plugin's name to the features it may use; `seq` only ever grows."""
+class Lease(msgspec.Struct):
+    """What may run offline. `plugins` maps a plugin's name to the features it may use; `seq` only ever grows.
+
+    Claims that are not here are passed over: a client in the field must go on reading the leases of a later server.
+    """
 
     sub: str
     iat: int

@@ -203,10 +203,11 @@ def test_a_feature_that_comes_or_goes_is_told_without_a_restart(world: World) ->
     plugin = world.plugin(features={"required": ["console_logging"], "optional": ["api_logging"]})
     world.account.becomes("Free")
     world.room.attend("run", session(plugin), KEY)
-    pid = world.until("it runs", lambda row: row.state == "running").pid
+    before = world.until("it runs", lambda row: row.state == "running")
+    assert (before.withheld_features, before.missing_features) == (["api_logging"], [])
     world.account.becomes("Pro", "api_logging", "risk_analysis")
     row = world.until("it may", lambda row: row.features == ["api_logging", "console_logging"])
-    assert row.pid == pid
+    assert (row.pid, row.withheld_features) == (before.pid, [])
     assert [identity.name for identity in world.account.wanted] == ["told"]
 
 
@@ -233,6 +234,18 @@ def test_two_plugins_of_one_name_are_not_mixed_up(world: World) -> None:
     world.until("the first runs", lambda row: row.state == "running", "told@local")
     troubled = [row for row in world.reports().values() if row.trouble]
     assert [(row.path, row.trouble and row.trouble.code) for row in troubled] == [(str(second), "name_taken")]
+
+
+def test_a_newer_build_takes_the_place_of_one_that_no_session_feeds_any_more(world: World) -> None:
+    first = world.plugin("told")
+    second = World(world.tmp_path / "elsewhere").plugin("told")
+    world.room.attend("one", session(first, local_only=True), None)
+    world.until("the first runs", lambda row: row.state == "running", "told@local")
+    world.room.leave("one")
+    world.room.attend("two", session(second, local_only=True), None)
+    world.room.feed("two")(events(7))
+    row = world.until("the second has seen", lambda row: row.handled == 1, "told@local")
+    assert (row.path, row.trouble) == (str(second), None)
 
 
 def test_two_sessions_share_a_plugin_which_ends_with_the_last_of_them(world: World) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from km_client.agent import process
+from km_client.agent import presence
 
 from tests.client.agent.conftest import Record
 from tests.client.commands.conftest import Km
@@ -21,9 +21,9 @@ from tests.end_to_end.waiting import eventually
 @pytest.fixture(autouse=True)
 def no_agent_left(machine: Path) -> Iterator[None]:
     yield
-    if (machine / "data").is_dir() and (pid := process.running_pid()):
+    if (machine / "data").is_dir() and (pid := presence.running_pid()):
         os.kill(pid, signal.SIGKILL)
-        eventually(lambda: process.running_pid() is None)
+        eventually(lambda: presence.running_pid() is None)
 
 
 @pytest.mark.usefixtures("record")
@@ -36,7 +36,7 @@ def test_it_starts_shows_and_ends_the_one_agent(km: Km) -> None:
     assert km("agent", "status").out == f"The agent runs (process {pid}).\n"
     ended = km("agent", "stop")
     assert (ended.code, ended.out) == (0, f"The agent has ended (process {pid}).\n")
-    assert process.running_pid() is None
+    assert presence.running_pid() is None
     assert km("agent", "stop").code == 0, "ending none is no failure"
 
 
@@ -44,7 +44,7 @@ def test_an_agent_in_the_foreground_keeps_a_second_one_out(km: Km, record: Recor
     record()
     command = [sys.executable, "-c", "import sys; from km_client.cli import main; sys.exit(main())", "agent", "run"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
-        eventually(lambda: process.running_pid() == running.pid)
+        eventually(lambda: presence.running_pid() == running.pid)
         refused = km("agent", "run")
         assert refused.code == 1 and f"process {running.pid}" in refused.err
         running.send_signal(signal.SIGINT)
@@ -60,7 +60,7 @@ def test_an_agent_that_does_not_end_in_time_is_said(km: Km, machine: Path, monke
     done = km("agent", "stop")
     assert done.code == 1 and f"kill -9 {pid}" in done.err
     os.kill(pid, signal.SIGCONT)
-    eventually(lambda: process.running_pid() is None)
+    eventually(lambda: presence.running_pid() is None)
 
 
 def test_a_data_directory_that_cannot_be_used_is_said(km: Km, machine: Path) -> None:

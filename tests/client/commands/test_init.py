@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from km_client import config, credentials
-from km_client.agent import process
+from km_client.agent import presence
 from km_protocol import api_keys
 
 from tests.client.agent.conftest import Record
@@ -104,4 +104,4 @@ def test_what_was_recorded_before_is_shipped_now(km: Km, server: IngestServer, r
     assert "1 recorded session will be shipped now" in done.out
     eventually(lambda: not session.path.exists())
     assert server.messages() == [call(1).strip()]
-    eventually(lambda: process.running_pid() is None)
+    eventually(lambda: presence.running_pid() is None)

@@ -88,6 +88,11 @@ EVERY_STATE = [
     (plugin("a", "disabled", trouble=Trouble("exited", "it fell"), crashes=5), "given up", "after 5 crashes"),
     (plugin("a", "refused", trouble=Trouble("bad", "it is odd", "mend it")), "refused", "fix: mend it"),
     (
+        plugin("a", "running", withheld_features=["x_y"]),
+        "running",
+        "runs without `x_y`, which tier Free does not have",
+    ),
+    (
         plugin("a", "not_entitled", missing_features=["x_y"]),
         "not entitled",
         "needs `x_y`, which tier Free does not have",
@@ -104,6 +109,12 @@ def test_every_state_is_said_in_words_with_what_to_do(km: Km, said: PluginReport
     out = km("plugins", "list").out
     assert state in " ".join(row(out, "a"))
     assert note in out and ("a: " in out) == bool(note)
+
+
+@pytest.mark.usefixtures("agent")
+def test_a_package_that_nobody_signed_is_called_so(km: Km) -> None:
+    tell(plugin(path="/nowhere/x.kmpkg", origin="package"))
+    assert "/nowhere/x.kmpkg (an unsigned development package)" in km("plugins", "inspect", "tool-stats").out
 
 
 @pytest.mark.usefixtures("agent")
@@ -261,7 +272,8 @@ def test_a_plugin_that_never_ran_is_inspected_by_its_path(km: Km) -> None:
         assert said in done.out
     assert "attempted" not in done.out and "NOT" not in done.out
     said = json.loads(km("plugins", "inspect", str(CONSOLE_LOGGER), "--json").out)
-    assert (said["state"], said["sandbox"], said["not_enforced"]) == ("on_disk", "strict", [])
+    assert (said["state"], said["origin"], said["sandbox"]) == ("on_disk", "directory", "strict")
+    assert said["not_enforced"] == []
     assert said["manifest"]["features"] == {"required": [], "optional": ["console_logging"]}
     assert said["manifest"]["compatible"] is True and said["attempted"] == []
 

@@ -39,9 +39,9 @@ class Accounts:
             self._accounts[destination] = account
         return self._accounts[destination]
 
-    def generation(self) -> int:
-        """Grows with every change of any account."""
-        return sum(account.generation for account in self._accounts.values())
+    def generation(self) -> tuple[int, ...]:
+        """Another one after every change of any account."""
+        return tuple(account.generation for account in self._accounts.values())
 
     def want(self, seats: Collection[Seat]) -> None:
         """Keep a token for each plugin that a session feeds, and no others."""

@@ -64,7 +64,10 @@ def report_of(seat: Seat, access: Access, status: PluginStatus | None, *, now: d
     told.account = seat.account.report().key if seat.account else ""
     told.sessions = sorted(seat.runs.values())
     if seat.spec:
-        told.features = sorted(access.features(seat.spec.manifest))
+        optional = frozenset(seat.spec.manifest.features.optional)
+        granted = access.features(seat.spec.manifest)
+        told.features, told.withheld_features = sorted(granted), sorted(optional - granted)
+        told.origin = seat.spec.origin
     if seat.missed:
         told.dropped[NOT_RUNNING] = told.dropped.get(NOT_RUNNING, 0) + seat.missed
     if seat.missing:

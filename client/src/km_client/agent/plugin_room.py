@@ -56,7 +56,7 @@ class PluginRoom:
         self._keys: dict[str, frozenset[str]] = {}  # run → the plugins it feeds
         self._stage: PluginStage | None = None
         self._config: Config | None = None
-        self._seen = -1  # generation of the accounts
+        self._seen: tuple[int, ...] = ()  # generation of the accounts
         self._look_at = 0.0
 
     @harmless(None)
@@ -136,6 +136,11 @@ class PluginRoom:
             if not there.has_started or self._has_failed(there):  # it may have been mended since
                 there.spec, there.trouble, there.has_started = seat.spec, seat.trouble, False
             return there
+        if there and not there.runs:  # a newer build takes the place of one that only finishes its work
+            if self._stage:
+                self._stage.stop(there.key)
+            self._seats[seat.key] = seat
+            return seat
         if there:
             seat.trouble = _name_taken(there)
             seat.key, seat.spec = f"{seat.key}@{seat.path.parent.name}", None

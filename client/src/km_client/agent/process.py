@@ -19,7 +19,6 @@ from km_client import paths
 from km_client.agent.choices import ChoiceReader
 from km_client.agent.service import Service, log_level
 from km_client.capture import lock
-from km_client.errors import ClientError
 
 LOG_BYTES = 1024 * 1024
 LOCK_TRIES = 10  # those who only ask hold a shared lock for a moment, and may be met
@@ -42,18 +41,6 @@ def run(*, in_foreground: bool) -> bool:
         if service.is_stopping or not service.has_work():
             break
     return was_agent
-
-
-def running_pid() -> int | None:
-    """The process that is the agent now, or `None`. Raises `ClientError` if nothing can be said."""
-    path = paths.agent_lock()
-    try:
-        text = path.read_text(encoding="ascii", errors="replace").strip() if lock.is_held(path) else ""
-    except OSError as error:
-        raise ClientError(
-            "data_unusable", f"{path} cannot be read: {error.strerror}", "see that KM_DATA_DIR is a directory of yours"
-        ) from None
-    return int(text) if text.isdigit() else None
 
 
 def _serve(service: Service) -> None:

@@ -12,7 +12,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 
 from km_client import output, paths
-from km_client.agent import process, state
+from km_client.agent import presence, state
 from km_client.capture import lock
 from km_client.errors import ClientError
 from km_client.proxy.agent_starter import ensure_agent_running
@@ -38,7 +38,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     if args.action == "run":
         return _run()
-    before = process.running_pid()
+    before = presence.running_pid()
     if args.action == "start":
         _start()
     elif args.action == "stop":
@@ -47,9 +47,13 @@ def run(args: Namespace) -> int:
 
 
 def _run() -> int:
+    from km_client.agent import process  # noqa: PLC0415 - all that the agent needs; the other actions only look
+
     if not process.run(in_foreground=True):
         raise ClientError(
-            "agent_runs", f"an agent already runs (process {process.running_pid()})", "run `km-client agent stop` first"
+            "agent_runs",
+            f"an agent already runs (process {presence.running_pid()})",
+            "run `km-client agent stop` first",
         )
     return 0
 
@@ -59,9 +63,9 @@ def _start() -> None:
         was_started = ensure_agent_running()
     except OSError as error:
         raise ClientError("agent_start", f"the agent cannot be started: {error}", "run `km-client doctor`") from None
-    if not was_started and process.running_pid() is None:
+    if not was_started and presence.running_pid() is None:
         raise ClientError("agent_off", "no agent may be started: KM_AGENT says so", "unset KM_AGENT, and try again")
-    if not _wait(lambda: process.running_pid() is not None, START_SECONDS):
+    if not _wait(lambda: presence.running_pid() is not None, START_SECONDS):
         raise ClientError(
             "agent_start", "the agent was started, but did not stay", f"read {paths.agent_dir() / 'agent.log'}"
         )
@@ -80,7 +84,7 @@ def _stop(pid: int | None) -> None:
         return
     except PermissionError:
         raise ClientError("agent_stop", f"process {pid} belongs to another user", "stop it as that user") from None
-    if not _wait(lambda: process.running_pid() != pid, STOP_SECONDS):
+    if not _wait(lambda: presence.running_pid() != pid, STOP_SECONDS):
         raise ClientError(
             "agent_stop",
             f"the agent (process {pid}) has not ended yet",
@@ -90,7 +94,7 @@ def _stop(pid: int | None) -> None:
 
 def _report(args: Namespace, before: int | None) -> int:
     """What holds now. `status` exits 3 when no agent runs, as service managers do."""
-    pid = process.running_pid()
+    pid = presence.running_pid()
     if args.json:
         last = state.read(paths.agent_dir() / "state.json")
         since = last.started_at.isoformat() if last and pid == last.pid else None

@@ -18,6 +18,7 @@ from km_protocol.kmpkg.versions import Version
 from km_client import __version__, output
 from km_client.output import printable
 from km_client.plugins import words
+from km_client.plugins.discovery import ORIGIN_WORDS
 from km_client.plugins.report import NOT_ENTITLED, UNAVAILABLE, PluginReport
 from km_client.plugins.sandbox.guarantees import needs_private_root
 from km_client.plugins.sandbox.kernel import Kernel
@@ -47,6 +48,7 @@ def answer(subject: Subject, *, now: datetime) -> dict[str, Any]:
         "name": plugin.name,
         "version": plugin.version,
         "path": plugin.path,
+        "origin": plugin.origin,
         "state": plugin.state,
         "pid": plugin.pid,
         "trouble": asdict(trouble) if trouble else None,
@@ -91,7 +93,7 @@ def _head(subject: Subject) -> Iterable[tuple[str, str]]:
     process = f" (process {plugin.pid})" if plugin.pid else ""
     yield "plugin", words.title(plugin)
     yield "state", "not running: this is what lies there" if plugin.state == ON_DISK else words.state(plugin) + process
-    yield "path", printable(plugin.path)
+    yield "path", printable(plugin.path) + (f" ({ORIGIN_WORDS['package']})" if plugin.origin == "package" else "")
     if manifest:
         fits = "this is" if is_compatible(manifest) else "NOT this one,"
         yield "what", printable(manifest.description)

@@ -46,7 +46,8 @@ _ALLOWING = frozenset({"valid", "refresh_due", "grace"})
 class PluginReport(msgspec.Struct):
     """One plugin. `state` is a `lifecycle.State`, `not_entitled` or `unavailable`; `dropped` is reason → events.
 
-    `features` are those it was given, `missing_features` those it requires and the account does not have. `account` is
+    `features` are those it was given, `missing_features` those it requires and the account does not have,
+    `withheld_features` those it could do without and does not have. `origin` is a `discovery.Origin`. `account` is
     the displayed part of the key that pays for it, or empty; `sessions` are the ids of those it is fed from.
     """
 
@@ -75,6 +76,8 @@ class PluginReport(msgspec.Struct):
     log: str = ""
     features: list[str] = []
     missing_features: list[str] = []
+    withheld_features: list[str] = []
+    origin: str = ""
     tier: str = ""
     account: str = ""
     sessions: list[str] = []

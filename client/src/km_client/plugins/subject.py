@@ -57,7 +57,8 @@ def find(word: str, plugins: Sequence[PluginReport], level: Level, kernel: Kerne
         spec = discovery.find(Path(word), private=(paths.config_dir(), paths.data_dir()))
     except RefusedError as error:
         raise ClientError(error.code, printable(str(error)), printable(error.hint)) from None
-    return Subject(_completed(_on_disk(spec.path, spec.manifest), level, kernel), spec.manifest)
+    plugin = msgspec.structs.replace(_on_disk(spec.path, spec.manifest), origin=spec.origin)
+    return Subject(_completed(plugin, level, kernel), spec.manifest)
 
 
 def find_declared(word: str, plugins: Sequence[PluginReport], level: Level, kernel: Kernel) -> Subject:

@@ -81,6 +81,9 @@ def _notes(plugin: PluginReport, now: datetime) -> Iterator[Note]:
         yield Note("problem" if is_now else "note", ("" if is_now else "earlier: ") + needs(plugin), fix)
     if plugin.trouble:
         yield _trouble(plugin, now)
+    if plugin.withheld_features and plugin.state == "running":
+        words = f"runs without {_named(plugin.withheld_features)}, which {_tier(plugin)} does not have"
+        yield Note("note", words, "change the tier in the dashboard: the plugin is told by itself")
     yield from _losses(plugin)
     yield from _sandbox(plugin)
 
@@ -105,8 +108,15 @@ def show_notes(plugin: PluginReport, found: Sequence[Note]) -> None:
 
 def needs(plugin: PluginReport) -> str:
     """Which features it lacks."""
-    names = " and ".join(f"`{printable(name)}`" for name in plugin.missing_features)
-    return f"needs {names}, which tier {printable(plugin.tier) or 'Free'} does not have"
+    return f"needs {_named(plugin.missing_features)}, which {_tier(plugin)} does not have"
+
+
+def _named(features: Sequence[str]) -> str:
+    return " and ".join(f"`{printable(name)}`" for name in features)
+
+
+def _tier(plugin: PluginReport) -> str:
+    return f"tier {printable(plugin.tier) or 'Free'}"
 
 
 def _trouble(plugin: PluginReport, now: datetime) -> Note:
