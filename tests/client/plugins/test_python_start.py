@@ -99,6 +99,21 @@ def test_a_plugin_finds_what_it_brought_before_what_it_was_given(
     assert "" not in told["path"]
 
 
+def test_nothing_of_the_launchers_is_still_open(supervisor: PluginSupervisor, make_python: MakePython) -> None:
+    listing = """
+import contextlib, os, stat
+kinds = []
+for number in range(256):
+    with contextlib.suppress(OSError):
+        mode = os.fstat(number).st_mode
+        kinds.append("pipe" if stat.S_ISFIFO(mode) else "device" if stat.S_ISCHR(mode) else hex(mode))
+print("open:", *sorted(kinds))
+"""
+    begin(supervisor, make_python("listing", {"listing.py": listing}))
+    # /dev/null; stdout's pipe to the host, and the one it was moved aside to with both of its ends; stderr
+    until(supervisor, lambda status: "open: device pipe pipe pipe pipe\n" in Path(status.log).read_text())
+
+
 def test_what_is_imported_before_the_sandbox_is_known_by_name() -> None:
     """Or a plugin's own version of a package we import, and forgot to list, would be ignored."""
     program = (
