@@ -21,3 +21,9 @@ class CustomerMismatch(Forbidden):
     """The host believes to run for another customer than the one whose key it sent."""
 
     code = "customer_mismatch"
+
+
+class TransitionRefused(ApiError):
+    """What was asked is not possible in the revision's state."""
+
+    status, code = 409, "transition_refused"
