@@ -84,13 +84,17 @@ class Allowed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReviewStatement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the reviewers say of a payload, each with a signature of their own. `source_sha256`: what they read."""
+    """What the reviewers say of a payload, each with a signature of their own. `source_sha256`: what they read.
+
+    The manifest is not part of the payload, and says which file is started and with which settings.
+    """
 
     TYPE: ClassVar[str] = "https://kilometers.ai/review/v1"
 
     name: Name
     version: Number
     permissions: Allowed
+    manifest_sha256: Sha256
     source_sha256: Sha256
     reviewed_at: Moment
     decisions: tuple[Literal["security"], Literal["code"]] = ("security", "code")
