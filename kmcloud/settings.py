@@ -103,21 +103,45 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 DATABASES["default"]["CONN_MAX_AGE"] = None if EMBEDDED else 600
 
+EMAIL_BACKEND = env.str("KM_EMAIL_BACKEND", default="django.core.mail.backends.console.EmailBackend")
+DEFAULT_FROM_EMAIL = env.str("KM_EMAIL_FROM", default="Kilometers <registry@localhost>")
+OFFICIAL_PUBLISHER = env.str("KM_OFFICIAL_PUBLISHER", default="")  # the customer, `cus_…`, who publishes our own plugins
+
 # Sources, payloads and packages of plugins. Never served as files: the registry's addresses decide who may fetch what.
 REGISTRY_DIR = DATA_DIR / "registry"
+REGISTRY_S3_BUCKET = env.str("KM_REGISTRY_S3_BUCKET", default="")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    "registry": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {
-            "location": str(REGISTRY_DIR),
-            "base_url": None,
-            "file_permissions_mode": 0o600,
-            "directory_permissions_mode": 0o700,
-        },
-    },
+    "registry": (
+        {
+            "BACKEND": "storages.backends.s3.S3Storage",  # credentials as boto3 finds them
+            "OPTIONS": {
+                "bucket_name": REGISTRY_S3_BUCKET,
+                "endpoint_url": env.str("KM_REGISTRY_S3_ENDPOINT", default="") or None,
+                "region_name": env.str("KM_REGISTRY_S3_REGION", default="") or None,
+                "default_acl": None,  # the bucket's own, which is private
+                "file_overwrite": False,
+            },
+        }
+        if REGISTRY_S3_BUCKET
+        else {
+            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "OPTIONS": {
+                "location": str(REGISTRY_DIR),
+                "base_url": None,
+                "file_permissions_mode": 0o600,
+                "directory_permissions_mode": 0o700,
+            },
+        }
+    ),
 }
+
+# The keys that sign what is published: `role=uri` pairs apart by spaces; a role without one gets an encrypted file.
+SIGNER_DIR = Path(env.str("KM_SIGNER_DIR", default=str(DATA_DIR / "signers"))).absolute()
+SIGNER_PASSPHRASE = secret("KM_SIGNER_PASSPHRASE", DATA_DIR, production=PRODUCTION)
+SIGNER_URIS = dict(pair.split("=", 1) for pair in env.str("KM_SIGNER_URIS", default="").split())
+HSM_PIN = env.str("KM_HSM_PIN", default="")
 
 CACHES = {
     "default": (

@@ -6,3 +6,12 @@ from django.apps import AppConfig
 class PluginsRegistryConfig(AppConfig):
     name = "plugins_registry"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from customers import entitlement_hooks  # noqa: PLC0415 - these need the app registry
+        from plugins_registry import publishing_hooks  # noqa: PLC0415
+        from plugins_registry.repositories import dirty  # noqa: PLC0415
+
+        entitlement_hooks.on_change(dirty.mark_dirty)
+        publishing_hooks.on_state_change(dirty.follow_revision)
+        publishing_hooks.on_block(dirty.follow_block)

@@ -2,7 +2,13 @@
 
 from plugins_registry.models.builds import BuildState, CustomerBuild, PayloadBuild
 from plugins_registry.models.plugins import Block, Notice, Plugin, Revision, Source, StateChange, Version
-from plugins_registry.models.repositories import MetadataFile, RepositoryState, SigningRole
+from plugins_registry.models.repositories import (
+    MetadataFile,
+    ReleaseDraft,
+    ReleaseSignature,
+    RepositoryState,
+    SigningRole,
+)
 from plugins_registry.models.reviews import (
     Appeal,
     Approval,
@@ -26,6 +32,8 @@ __all__ = [
     "Notice",
     "PayloadBuild",
     "Plugin",
+    "ReleaseDraft",
+    "ReleaseSignature",
     "RepositoryState",
     "Review",
     "ReviewerKey",

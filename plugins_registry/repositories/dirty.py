@@ -1,0 +1,56 @@
+"""Marking a repository as changed: one row, in the transaction that changed it, and a wake-up once that is committed.
+
+A mark takes the row's lock. Whoever publishes holds the same lock while it reads, so a change is either in what is
+published or in the next mark, never between.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.db.models.functions import Coalesce
+
+from core.clock import now
+from customers.models import Customer
+from plugins_registry.models import Block, RepositoryState, StateChange
+from plugins_registry.repositories import wakeup
+from plugins_registry.states import State
+
+CATALOG = "catalog"
+_SHOWN = frozenset({State.BUILDING, State.PUBLISHED, State.QUARANTINED, State.YANKED, State.BLOCKED})
+
+
+def mark_dirty(customer: Customer) -> None:
+    """What `customer` may run changed, or may have."""
+    _mark([customer.public_id])
+
+
+def mark_catalog_dirty() -> None:
+    """What is reviewed, or blocked, changed."""
+    _mark([CATALOG])
+
+
+def mark_everyone_dirty() -> None:
+    """What every customer may run changed: all directors there are, and the catalog."""
+    with transaction.atomic():
+        RepositoryState.objects.get_or_create(name=CATALOG)
+        RepositoryState.objects.update(dirty_since=Coalesce("dirty_since", now()))
+        wakeup.publish_on_commit()
+
+
+def follow_revision(change: StateChange) -> None:
+    """A hook of `publishing_hooks`: a transition that puts a revision on the shelf, or takes it off."""
+    if _SHOWN & {State(change.before), State(change.after)}:
+        mark_everyone_dirty()
+
+
+def follow_block(_: Block) -> None:
+    """A hook of `publishing_hooks`."""
+    mark_everyone_dirty()
+
+
+def _mark(names: list[str]) -> None:
+    moment = now()
+    with transaction.atomic():
+        RepositoryState.objects.bulk_create([RepositoryState(name=name) for name in names], ignore_conflicts=True)
+        RepositoryState.objects.filter(name__in=names).update(dirty_since=Coalesce("dirty_since", moment))
+        wakeup.publish_on_commit()
