@@ -8,6 +8,7 @@ that digest; its name, version and permissions must be those of the manifest tha
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,9 +64,10 @@ def _check_slot(opened: Package) -> None:
 
 def _check_manifest(opened: Package, review: ReviewStatement) -> None:
     manifest = opened.manifest
-    says = (review.name, review.version, review.permissions)
-    holds = (manifest.name, str(manifest.version), Allowed.of(manifest.permissions))
-    for what, said, held in zip(("name", "version", "permissions"), says, holds, strict=True):
+    says = (review.name, review.version, review.permissions, review.manifest_sha256)
+    own_digest = hashlib.sha256(opened.manifest_bytes).hexdigest()
+    holds = (manifest.name, manifest.version.text, Allowed.of(manifest.permissions), own_digest)
+    for what, said, held in zip(("name", "version", "permissions", "manifest digest"), says, holds, strict=True):
         if said != held:
             raise ReviewError(
                 "manifest_differs",
