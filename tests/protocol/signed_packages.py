@@ -1,8 +1,8 @@
 """Signed packages as tests need them: sound as they come out, and every part can be replaced before or after signing.
 
-    made = Maker().package()                       a Python plugin's bytes that `verify` takes with `POLICY`
-    Maker(runtime="go").package()                  the same with a program that has a customer slot
-    Maker(statement={"customer_id": "cus_other"})  signed, but about somebody else
+made = Maker().package()                       a Python plugin's bytes that `verify` takes with `POLICY`
+Maker(runtime="go").package()                  the same with a program that has a customer slot
+Maker(statement={"customer_id": "cus_other"})  signed, but about somebody else
 """
 
 from __future__ import annotations

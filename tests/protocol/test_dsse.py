@@ -14,7 +14,8 @@ from km_protocol import canonical
 from km_protocol.errors import SignatureError
 from km_protocol.kmpkg import dsse, keys
 from securesystemslib.dsse import Envelope as OtherEnvelope
-from securesystemslib.signer import SSlibKey
+from securesystemslib.signer import Key as OtherKey
+from securesystemslib.signer._key import SSlibKey
 
 from tests.protocol.signed_packages import ANN, BEN, ISSUER, STRANGER, Key
 
@@ -104,7 +105,7 @@ def test_only_signatures_of_one_payload_are_put_together_and_each_key_once() -> 
 
 def test_another_reader_of_envelopes_agrees() -> None:
     public = {key.keyid: Ed25519PublicKey.from_public_bytes(key.public) for key in (ANN, BEN)}
-    others = [SSlibKey.from_crypto(key, keyid=keyid) for keyid, key in public.items()]
+    others: list[OtherKey] = [SSlibKey.from_crypto(key, keyid=keyid) for keyid, key in public.items()]
     accepted = OtherEnvelope.from_dict(json.loads(SIGNED)).verify(others, 2)
     assert set(accepted) == set(public)
 
@@ -119,7 +120,7 @@ def test_one_reviewer_signs_twice() -> None:
 
 
 def test_one_reviewer_has_two_ids() -> None:
-    twice = signatures(ANN) + [{**signatures(ANN)[0], "keyid": "other"}]
+    twice = [*signatures(ANN), {**signatures(ANN)[0], "keyid": "other"}]
     with pytest.raises(SignatureError) as caught:
         dsse.verify(changed(signatures=twice), {ANN.keyid: ANN.public, "other": ANN.public}, 2)
     assert caught.value.code == "signatures_missing"

@@ -20,7 +20,7 @@ from km_protocol.kmpkg.statements import PackageStatement, ReviewStatement
 from km_protocol.kmpkg.trust import TrustPolicy
 from km_protocol.kmpkg.verify import Exit, VerifyError, verify
 
-from tests.protocol.signed_packages import ANN, BEN, CUSTOMER, ISSUER, NOW, PROGRAM, POLICY, Maker, unpacked
+from tests.protocol.signed_packages import ANN, BEN, CUSTOMER, ISSUER, NOW, POLICY, PROGRAM, Maker, unpacked
 
 ORDER = (
     "archive", "manifest", "layout", "signatures", "payload", "overlay", "review", "customer", "expiry", "blocklist",
@@ -145,7 +145,7 @@ def test_a_statement_of_one_kind_is_not_read_as_another() -> None:
     made = Maker()
     for data, kind in ((made.review_statement(), PackageStatement), (made.package_statement(), ReviewStatement)):
         with pytest.raises(StatementError, match="of the kind"):
-            statements.read(data, kind)  # type: ignore[type-var]
+            statements.read(data, kind)
 
 
 @pytest.mark.parametrize("text", ["2026-02-30T00:00:00Z", "2026-11-22T24:00:00Z"])

@@ -11,7 +11,7 @@ A Python plugin has the same JSON in `overlay/customer.json` instead.
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -19,7 +19,7 @@ from km_protocol import canonical
 from km_protocol.errors import CanonicalError, SlotError
 from km_protocol.kmpkg import keys
 
-SIZE = 4096
+SIZE: Final = 4096
 MARKER = b"\0KM-CUSTOMER-SLOT-1\0"
 FILL = b"."
 BLANK = MARKER + FILL * (SIZE - len(MARKER))
