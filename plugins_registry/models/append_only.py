@@ -9,7 +9,7 @@ from django.db import models
 from customers.models import AppendOnlyError
 
 
-class AppendOnlyQuerySet(models.QuerySet[Any]):
+class WriteOnceQuerySet(models.QuerySet[Any]):
     """Rows may be added and read."""
 
     def update(self, **_: Any) -> NoReturn:
@@ -22,7 +22,7 @@ class AppendOnlyQuerySet(models.QuerySet[Any]):
 class AppendOnly(models.Model):
     """Whoever holds the database itself is kept out by the database's own means."""
 
-    objects = AppendOnlyQuerySet.as_manager()
+    objects = WriteOnceQuerySet.as_manager()
 
     class Meta:
         abstract = True

@@ -178,11 +178,12 @@ class ReviewerKey(models.Model):
 
 
 class Approval(AppendOnly):
-    """A review statement under one reviewer's own signature, for one payload."""
+    """A review statement under one reviewer's own signature, for one payload. Certified anew, it is another one."""
 
     revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="approvals", editable=False)
     platform = models.CharField(max_length=20, editable=False)
     payload_digest = models.CharField(max_length=SHA256_DIGITS, editable=False)
+    statement_sha256 = models.CharField(max_length=SHA256_DIGITS, editable=False, default="")
     envelope = models.BinaryField(editable=False)
     reviewer_key = models.ForeignKey(ReviewerKey, on_delete=models.PROTECT, related_name="approvals", editable=False)
     at = models.DateTimeField(editable=False)
@@ -191,7 +192,7 @@ class Approval(AppendOnly):
         ordering: ClassVar = ["id"]
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["revision", "platform", "payload_digest", "reviewer_key"], name="one_approval_a_key"
+                fields=["revision", "platform", "statement_sha256", "reviewer_key"], name="one_approval_a_key"
             )
         ]
 
