@@ -3,6 +3,7 @@
 km-client plugin new --lang python slow-tools     a project that builds, tests and runs at once
 km-client plugin validate slow-tools              every problem of its manifest, offline; exit 1 when there is one
 km-client plugin build slow-tools                 the development build
+km-client plugin try slow-tools                   once, confined, over the golden stream; exit 1 when it is not well
 km-client plugin build --package slow-tools       slow-tools/dist/km-plugin-slow-tools-3f9a0c41d2e8.kmpkg
 """
 
@@ -26,7 +27,7 @@ INVALID = 1
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="action", required=True, metavar="new|validate|build")
+    verbs = parser.add_subparsers(dest="action", required=True, metavar="new|validate|build|try")
     new = verbs.add_parser("new", help="make a project from a template")
     new.add_argument("name", metavar="NAME", help="lower-case words joined by `-`")
     new.add_argument("--lang", choices=("go", "python"), required=True)
@@ -37,13 +38,16 @@ def add_arguments(parser: ArgumentParser) -> None:
     build = verbs.add_parser("build", help="make the development build")
     build.add_argument("directory", metavar="DIR", type=Path)
     build.add_argument("--package", action="store_true", help="put it into one file, DIR/dist/km-plugin-….kmpkg")
+    trial = verbs.add_parser("try", help="run it once, strictly confined, over a recorded session")
+    trial.add_argument("directory", metavar="DIR", type=Path)
+    trial.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: Namespace) -> int:
     from km_plugin_sdk.errors import PluginError  # noqa: PLC0415 - only this verb needs the SDK
     from km_protocol.errors import ProtocolError  # noqa: PLC0415
 
-    actions = {"new": _new, "validate": _validate, "build": _build}
+    actions = {"new": _new, "validate": _validate, "build": _build, "try": _try}
     try:
         return actions[args.action](args)
     except (PluginError, ProtocolError) as error:
@@ -83,6 +87,12 @@ def _package(directory: Path) -> int:
         "  signed:         no; a development package, for `km-client monitor --plugin`",
     )
     return 0
+
+
+def _try(args: Namespace) -> int:
+    from km_client.plugins.trial_report import run  # noqa: PLC0415
+
+    return run(args.directory, as_json=args.json)
 
 
 def _validate(args: Namespace) -> int:
