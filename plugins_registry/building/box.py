@@ -35,7 +35,7 @@ _CHUNK_BYTES = 256 * 1024
 _INSTALL = "install bubblewrap (`apt-get install bubblewrap`) and allow unprivileged user namespaces"
 END_SECONDS = 5.0  # from the kill of the box's init until bubblewrap has seen it; milliseconds on an idle machine
 # The program's own words go to the log; when it has succeeded, what lies in /out goes to stdout.
-_SCRIPT = '"$@" >&2 || exit $?; exec tar --create --sort=name --format=ustar --file=- --directory=/out .'
+_SCRIPT = '"$@" >&2 || exit $?; exec tar --create --sort=name --format=gnu --file=- --directory=/out .'
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
     customer()                      Customer(customer_id="cus_…", build_id="bld_…", issuer="3f9a0c41d2e81b77")
     customer().sign(b"challenge")   64 bytes: proof that this is that build, under a key the server can revoke
 
-A customer's package holds `overlay/customer.json`: beside its manifest, or where `KM_PLUGIN_OVERLAY` says the overlay is.
+A customer's package holds `overlay/customer.json`, beside its manifest or where `KM_PLUGIN_OVERLAY` says.
 A plugin in development has none, and `customer()` raises `NoCustomerError`. The host checks the package before it
 starts; this is what the plugin itself can rely on, in addition.
 """
