@@ -39,13 +39,15 @@ __all__ = [
 FILE_NAME = "plugins.json"
 NOT_ENTITLED = "not_entitled"  # it needs a feature that the account does not have
 UNAVAILABLE = "unavailable"  # there is nothing to start: no such path, a bad manifest
+BARRED = frozenset({"blocked", "yanked", "replaced"})  # the registry does not let it run
 ENDED = "ended"  # the agent that ran it is gone: no agent writes this, `as_ended` does
 _ALLOWING = frozenset({"valid", "refresh_due", "grace"})
 
 
 class PluginReport(msgspec.Struct):
-    """One plugin. `state` is a `lifecycle.State`, `not_entitled` or `unavailable`; `dropped` is reason → events.
+    """One plugin. `state` is a `lifecycle.State`, `not_entitled`, `unavailable` or one of `BARRED`.
 
+    `dropped` is reason → events.
     `features` are those it was given, `missing_features` those it requires and the account does not have,
     `withheld_features` those it could do without and does not have. `origin` is a `discovery.Origin`. `account` is
     the displayed part of the key that pays for it, or empty; `sessions` are the ids of those it is fed from.
@@ -153,6 +155,12 @@ def plugin_report(  # noqa: PLR0913 - what the supervisor does not know about a 
         sessions=list(sessions),
         started_at=started_at,
     )
+
+
+def barred_state(code: str) -> str:
+    """The state of a plugin that the registry refused with the error `code`, such as `plugin_yanked`."""
+    state = code.removeprefix("plugin_")
+    return state if state in BARRED else NOT_ENTITLED
 
 
 def write(path: Path, report: Report) -> bool:
