@@ -14,7 +14,7 @@ from km_protocol import canonical
 from km_protocol.errors import SignatureError
 from km_protocol.kmpkg import dsse, keys
 from securesystemslib.dsse import Envelope as OtherEnvelope
-from securesystemslib.signer import Key as OtherKey
+from securesystemslib.signer._key import Key as OtherKey
 from securesystemslib.signer._key import SSlibKey
 
 from tests.protocol.signed_packages import ANN, BEN, ISSUER, STRANGER, Key

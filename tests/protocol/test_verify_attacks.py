@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -39,7 +40,7 @@ RUNTIMES = pytest.mark.parametrize("runtime", ["python", "go"])
 PROGRAM_NAME = "payload/checked"
 
 
-def refused(data: bytes, by: str, exit_code: Exit, policy: TrustPolicy = POLICY) -> str:
+def refused(data: bytes | Path, by: str, exit_code: Exit, policy: TrustPolicy = POLICY) -> str:
     """The error's code, after the check that said no and its exit code were compared."""
     with pytest.raises(VerifyError) as caught:
         verify(data, policy, at=NOW)
@@ -109,6 +110,17 @@ def test_a_package_cut_off_anywhere(runtime: str) -> None:
     data = Maker(runtime=runtime).package()
     for length in {0, 1, len(data) - 1, *range(0, len(data), 97)}:
         refused(data[:length], "archive", Exit.TAMPERED)
+
+
+def test_a_file_with_another_packages_name(tmp_path: Path) -> None:
+    data = Maker().package()
+    for digest in (hashlib.sha256(data).hexdigest(), "3f9a0c41d2e8"):
+        path = tmp_path / package.file_name("checked", digest)
+        path.write_bytes(data)
+        if digest == "3f9a0c41d2e8":
+            assert refused(path, "archive", Exit.TAMPERED) == "package_hash_differs"
+        else:
+            verify(path, POLICY, at=NOW)
 
 
 def test_bytes_before_and_after() -> None:

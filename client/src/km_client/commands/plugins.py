@@ -5,6 +5,7 @@ km-client plugins inspect tool-stats     what it declared, what is enforced, wha
 km-client plugins inspect ./my-plugin    the same of one that does not run: what this machine would enforce
 km-client plugins logs -f tool-stats     what it printed, and what the host says about it
 km-client plugins permissions ./my-plugin
+km-client plugins verify FILE            whether a signed package may run, offline
 
 NAME is a plugin's name or key, as `list` shows it; PATH a directory or a binary. `km-client plugin` makes plugins.
 """
@@ -22,6 +23,7 @@ from pathlib import Path
 import msgspec
 
 from km_client import config, output, overview
+from km_client.commands import plugins_verify
 from km_client.errors import ClientError
 from km_client.overview import Told
 from km_client.plugins import inspection, permissions, subject, words
@@ -35,12 +37,13 @@ BEGIN = "km-client monitor --plugin ./my-plugin -- YOUR-MCP-SERVER"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="action", metavar="list|inspect|logs|permissions")
+    verbs = parser.add_subparsers(dest="action", metavar="list|inspect|logs|permissions|verify")
     parser.set_defaults(action="list", json=False)
     listing = verbs.add_parser("list", help="each plugin, its state, its counts, and what keeps it")
     inspecting = verbs.add_parser("inspect", help="what it declared, what is enforced, what it attempted")
     logs = verbs.add_parser("logs", help="what it printed, and what the host says about it")
     allowed = verbs.add_parser("permissions", help="what its manifest asks for, and what that opens")
+    plugins_verify.add_arguments(verbs.add_parser("verify", help="whether a signed package may run, offline"))
     for verb in (inspecting, allowed):
         verb.add_argument("plugin", metavar="NAME|PATH")
     logs.add_argument("plugin", metavar="NAME")
@@ -51,18 +54,20 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    actions: dict[str, Callable[[Namespace], None]] = {
+    actions: dict[str, Callable[[Namespace], int | None]] = {
         "list": _list,
         "inspect": _inspect,
         "logs": _logs,
         "permissions": _permissions,
+        "verify": plugins_verify.run,
     }
+    code = 0
     try:
-        actions[args.action](args)
+        code = actions[args.action](args) or 0
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read this has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    return code
 
 
 def _list(args: Namespace) -> None:

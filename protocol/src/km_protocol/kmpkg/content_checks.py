@@ -24,6 +24,7 @@ MAX_OVERLAY_BYTES = 1024 * 1024  # a licence and settings
 def archive(case: Case) -> str:
     case.file.seek(0)
     case.sha256 = _whole(case.file)
+    package.check_file_name(case.file_name, case.sha256)
     case.archive = ArchiveReader(case.file, case.limits)
     return f"{len(case.archive.entries)} files, SHA-256 {case.sha256}"
 

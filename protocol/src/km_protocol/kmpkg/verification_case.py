@@ -41,6 +41,7 @@ class Case:
     policy: TrustPolicy
     at: datetime
     limits: Limits
+    file_name: str = ""
     files: list[CheckedFile] = field(default_factory=list)
     sha256: str = field(init=False)
     archive: ArchiveReader = field(init=False)

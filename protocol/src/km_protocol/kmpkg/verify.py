@@ -88,7 +88,7 @@ def verify(
     if at.tzinfo is None:
         raise ValueError("a time without a time zone cannot be compared with the package's")
     with _opened(source) as file:
-        case = Case(file, policy, at, limits)
+        case = Case(file, policy, at, limits, source.name if isinstance(source, Path) else "")
         steps: list[Step] = []
         for name, check, exit_code in _CHECKS:
             _make(case, name, check, exit_code, steps)
