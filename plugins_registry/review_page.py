@@ -82,7 +82,7 @@ def read(revision: Revision) -> ReviewPage:
         findings=_by_severity(excerpts),
         checks=list(revision.check_runs.all()),
         reviews=list(revision.reviews.select_related("reviewer").order_by("id")),
-        builds=list(revision.payloads.prefetch_related("revision__approvals__reviewer_key__user")),
+        builds=list(revision.payloads.order_by("platform")),
         history=list(history(revision)),
         difference=difference,
         fault=fault,
@@ -107,6 +107,23 @@ def finding_counts(revisions: Sequence[Revision]) -> dict[int, dict[str, int]]:
 def history(revision: Revision) -> QuerySet[AuditEntry]:
     """Everything that was ever done to it, the newest first."""
     return AuditEntry.objects.filter(subject=f"revision:{revision.public_id}").order_by("-id")
+
+
+class SignedBuild(NamedTuple):
+    """A payload and who signed it, as it is built now, with a key in use."""
+
+    row: PayloadBuild
+    signers: list[str]
+
+
+def signed_builds(page: ReviewPage) -> list[SignedBuild]:
+    """The payloads with those whose signatures count."""
+    rows = page.revision.approvals.filter(reviewer_key__revoked_at=None)
+    names = rows.values_list("platform", "payload_digest", "reviewer_key__user__username")
+    signers: dict[tuple[str, str], set[str]] = {}
+    for platform, digest, name in names:
+        signers.setdefault((platform, digest), set()).add(name)
+    return [SignedBuild(row, sorted(signers.get((row.platform, row.payload_digest), ()))) for row in page.builds]
 
 
 def _permission(name: str, now: Permissions, before: Permissions | None) -> Permission:

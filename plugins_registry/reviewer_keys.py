@@ -15,12 +15,13 @@ from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
 from django.core import signing
+from django.core.exceptions import RequestDataTooBig
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from km_protocol import reviewing
 from km_protocol.kmpkg import keys
 
-from core.errors import ApiError, Forbidden, InvalidRequest, Unauthenticated
+from core.errors import ApiError, Forbidden, InvalidRequest, PayloadTooLarge, Unauthenticated
 from customers import audit
 from plugins_registry.models import ReviewerKey
 
@@ -89,12 +90,19 @@ def asking(request: HttpRequest, *, at: datetime) -> ReviewerKey:
     if abs(at.timestamp() - proof.at) > reviewing.LEEWAY_SECONDS:
         raise BadProof("the request was signed at another time", "set this machine's clock, and try again")
     key = ReviewerKey.objects.select_related("user").filter(key_id=proof.key_id, revoked_at=None).first()
-    message = reviewing.request_bytes(request.method or "", request.get_full_path(), proof.at, request.body)
+    message = reviewing.request_bytes(request.method or "", request.get_full_path(), proof.at, _body(request))
     if key is None or not keys.is_signed(raw_key(key), proof.signature, message):
         raise BadProof(f"`{proof.key_id}` is no key in use here, or did not sign this request", "register it first")
     if not is_reviewer(key.user):
         raise NoReviewer(f"{key.user.get_username()} is no reviewer", _ASK)
     return key
+
+
+def _body(request: HttpRequest) -> bytes:
+    try:
+        return request.body
+    except RequestDataTooBig as error:
+        raise PayloadTooLarge(str(error), "an envelope with one signature is far smaller") from None
 
 
 def raw_key(key: ReviewerKey) -> bytes:
