@@ -21,6 +21,7 @@ from core.clock import now
 from events.sweeper import Sweeper
 from events.wakeup import QUEUE
 from kmcloud.celery import app
+from plugins_registry.repositories import wakeup
 
 THREADS = 2  # one drains, one does what beat asks for
 NAME = "embedded@localhost"
@@ -36,7 +37,7 @@ def run() -> int:
         hostname=NAME,
         pool_cls="threads",
         concurrency=THREADS,
-        queues=[app.conf.task_default_queue, QUEUE],
+        queues=[app.conf.task_default_queue, QUEUE, wakeup.QUEUE],
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,

@@ -10,7 +10,7 @@ class PluginsRegistryConfig(AppConfig):
     def ready(self) -> None:
         from customers import entitlement_hooks  # noqa: PLC0415 - these need the app registry
         from plugins_registry import publishing_hooks  # noqa: PLC0415
-        from plugins_registry.repositories import dirty  # noqa: PLC0415
+        from plugins_registry.repositories import dirty, tasks  # noqa: F401,PLC0415 - the second registers itself
 
         entitlement_hooks.on_change(dirty.mark_dirty)
         publishing_hooks.on_state_change(dirty.follow_revision)

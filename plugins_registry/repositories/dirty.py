@@ -16,17 +16,17 @@ from plugins_registry.repositories import wakeup
 from plugins_registry.states import State
 
 CATALOG = "catalog"
-_SHOWN = frozenset({State.BUILDING, State.PUBLISHED, State.QUARANTINED, State.YANKED, State.BLOCKED})
+_NEARLY = frozenset({State.APPROVED, State.BUILDING})  # published as soon as the catalog lists them
 
 
 def mark_dirty(customer: Customer) -> None:
     """What `customer` may run changed, or may have."""
-    _mark([customer.public_id])
+    mark_names([customer.public_id])
 
 
 def mark_catalog_dirty() -> None:
     """What is reviewed, or blocked, changed."""
-    _mark([CATALOG])
+    mark_names([CATALOG])
 
 
 def mark_everyone_dirty() -> None:
@@ -39,8 +39,10 @@ def mark_everyone_dirty() -> None:
 
 def follow_revision(change: StateChange) -> None:
     """A hook of `publishing_hooks`: a transition that puts a revision on the shelf, or takes it off."""
-    if _SHOWN & {State(change.before), State(change.after)}:
+    if State.PUBLISHED in {change.before, change.after}:
         mark_everyone_dirty()
+    elif change.after in _NEARLY:
+        wakeup.publish_on_commit()
 
 
 def follow_block(_: Block) -> None:
@@ -48,7 +50,8 @@ def follow_block(_: Block) -> None:
     mark_everyone_dirty()
 
 
-def _mark(names: list[str]) -> None:
+def mark_names(names: list[str]) -> None:
+    """Mark repositories by their names: `catalog`, or customers' public ids."""
     moment = now()
     with transaction.atomic():
         RepositoryState.objects.bulk_create([RepositoryState(name=name) for name in names], ignore_conflicts=True)
