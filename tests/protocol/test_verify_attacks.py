@@ -171,6 +171,11 @@ def test_a_manifest_that_asks_for_more() -> None:
     assert refused(maker.package(MANIFEST=wider), "payload", Exit.TAMPERED) == "statement_differs"
 
 
+@pytest.mark.parametrize("words", [{"version": "1.3.0"}, {"name": "another"}, {"manifest_sha256": "a" * 64}], ids=str)
+def test_a_statement_that_names_another_plugin_than_the_manifest(words: dict[str, str]) -> None:
+    assert refused(Maker(statement=words).package(), "payload", Exit.TAMPERED) == "statement_differs"
+
+
 def test_another_bill_of_materials_or_none() -> None:
     maker = Maker()
     for sbom in (b"{}", None):
@@ -237,6 +242,7 @@ def test_a_slot_that_is_blank_or_holds_code() -> None:
 def test_a_statement_that_sees_the_slot_elsewhere() -> None:
     filled = Maker(runtime="go").payload[PROGRAM_NAME]
     assert refused(slotted(filled, path="other"), "payload", Exit.TAMPERED) == "slot_misplaced"
+    assert refused(slotted(filled, blanked_sha256="a" * 64), "payload", Exit.TAMPERED) == "statement_differs"
     assert refused(slotted(filled, size=8192), "signatures", Exit.SIGNATURE) == "statement_invalid"
     assert refused(slotted(filled, offset=-1), "signatures", Exit.SIGNATURE) == "statement_invalid"
     python = Maker(statement={"slot": {"path": "main.py", "offset": 0, "size": 4096, "blanked_sha256": "a" * 64}})
@@ -341,7 +347,7 @@ def test_a_signed_statement_in_another_form(respell: Callable[[bytes], bytes]) -
 def test_a_statement_beyond_any_size() -> None:
     flood = bytes(range(256)) * 4000
     for name, by, code in (("STATEMENT", "signatures", Exit.SIGNATURE), ("REVIEW", "review", Exit.REVIEW)):
-        assert refused(Maker().package(**{name: flood}), by, code) == "envelope_invalid"
+        assert refused(Maker().package(**{name: flood}), by, code) == "envelope_too_large"
 
 
 # --- parts of other packages -------------------------------------------------------------------------------------

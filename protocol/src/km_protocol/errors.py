@@ -92,7 +92,7 @@ class CanonicalError(ProtocolError):
 
 class SignatureError(ProtocolError):
     """An envelope that does not hold what it must. `code`: `envelope_invalid`, `payload_type`, `signature_invalid`,
-    `signature_unknown_key`, `signatures_missing`."""
+    `signature_unknown_key`, `signatures_missing`, or what a package lacks altogether."""
 
     def __init__(self, code: str, message: str, hint: str = "") -> None:
         super().__init__(message, hint)

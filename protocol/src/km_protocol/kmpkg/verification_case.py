@@ -69,7 +69,7 @@ def envelope(case: Case, name: str, code: str, missing: str) -> bytes:
     if entry is None:
         raise SignatureError(code, f"{missing}: it holds no `{name}`", "ask for the published package")
     if entry.size > dsse.MAX_ENVELOPE_BYTES:
-        raise SignatureError("envelope_invalid", f"`{name}` has {entry.size:,} bytes, more than any envelope")
+        raise SignatureError("envelope_too_large", f"`{name}` has {entry.size:,} bytes, more than any envelope")
     return case.archive.read(entry)
 
 
