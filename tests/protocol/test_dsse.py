@@ -96,7 +96,7 @@ def test_signatures_made_apart_are_put_together() -> None:
 
 
 def test_only_signatures_of_one_payload_are_put_together_and_each_key_once() -> None:
-    for apart in ([dsse.sign(b"{}", [BEN]), SIGNED], [dsse.sign(PAYLOAD, [ANN]), SIGNED]):
+    for apart in ([dsse.sign(b"{}", [BEN]), dsse.sign(PAYLOAD, [ANN])], [dsse.sign(PAYLOAD, [ANN]), SIGNED]):
         with pytest.raises(SignatureError):
             dsse.merge(apart)
     with pytest.raises(SignatureError):

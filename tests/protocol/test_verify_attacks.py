@@ -334,6 +334,7 @@ def test_the_issuers_own_provenance_passed_off_as_the_packages_statement() -> No
         lambda data: altered(data, customer_id="../cus"),
         lambda data: data.replace(b'"subject":[', b'"subject":[{"digest":{"sha256":"' + b"a" * 64 + b'"},"name":"x"},'),
         lambda data: data.replace(b"Statement/v1", b"Statement/v0.1"),
+        lambda data: data.replace(b"ai/package/v1", b"ai/review/v1"),
         lambda _: b"[]",
     ],
 )  # fmt: skip
