@@ -49,6 +49,7 @@ class Build(msgspec.Struct, frozen=True):
     expires_at: datetime
     installed_at: datetime
     files_digest: str
+    is_private: bool = False
 
     @property
     def directory_name(self) -> str:
@@ -67,7 +68,7 @@ def read(directory: Path) -> Build | None:
         return None
 
 
-def unpack(package: Path, verified: VerifiedPackage, platform: str, plugin: Path, *, now: datetime) -> Build:
+def unpack(package: Path, verified: VerifiedPackage, plugin: Path, *, now: datetime, is_private: bool) -> Build:
     """Into the plugin's directory, at once and whole, file by file as it was verified. Raises `RegistryError`."""
     directory = plugin / directory_name(verified.statement.version, verified.sha256)
     made = plugin / f"{_MAKING}{os.getpid()}-{directory.name}"
@@ -76,7 +77,7 @@ def unpack(package: Path, verified: VerifiedPackage, platform: str, plugin: Path
         shutil.rmtree(made, ignore_errors=True)
         (made / PLUGIN).mkdir(mode=0o700, parents=True)
         made.chmod(0o700)
-        build = _record(verified, platform, _write(package, verified, made / PLUGIN), now)
+        build = _record(verified, _write(package, verified, made / PLUGIN), now, is_private)
         plugin_files.write(made / RECORD, msgspec.json.encode(build))
         delete(directory)
         made.rename(directory)
@@ -107,12 +108,12 @@ def _digest(directory: Path) -> str:
     return payload_digest(payload_listing(plugin_files.files(directory)))
 
 
-def _record(verified: VerifiedPackage, platform: str, files_digest: str, now: datetime) -> Build:
+def _record(verified: VerifiedPackage, files_digest: str, now: datetime, is_private: bool) -> Build:
     statement = verified.statement
     return Build(
         name=statement.name,
         version=statement.version,
-        platform=platform,
+        platform=statement.platform,
         sha256=verified.sha256,
         payload_digest=verified.payload_digest,
         build_id=statement.build_id,
@@ -121,6 +122,7 @@ def _record(verified: VerifiedPackage, platform: str, files_digest: str, now: da
         expires_at=datetime.fromisoformat(statement.expires_at),
         installed_at=now,
         files_digest=files_digest,
+        is_private=is_private,
     )
 
 

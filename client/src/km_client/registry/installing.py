@@ -71,7 +71,7 @@ def install(
                 _set_aside(place, package, offer, error, now)
             raise
         plugin = activation.directory_of(place, offer.name)
-        build = builds.unpack(package, verified, offer.platform, plugin, now=now)
+        build = builds.unpack(package, verified, plugin, now=now, is_private=offer.is_private)
     activation.activate(plugin, build.directory_name)
     quarantine.clear(place, offer.name)
     return build

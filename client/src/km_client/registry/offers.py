@@ -27,6 +27,7 @@ _WITHDRAWN = frozenset({"yanked", "blocked", "quarantined"})
 class Offer:
     """`payload_digest` is the director's; `problem` says why the catalog does not agree, empty when it does.
 
+    `is_private`: it is the customer's own plugin, which reviewers certify in the customer's repository.
     `withdrawn` is the catalog's word for a version that was taken back, such as `yanked`.
     """
 
@@ -35,6 +36,7 @@ class Offer:
     platform: str
     target: TargetFile
     payload_digest: str
+    is_private: bool = False
     problem: str = ""
     withdrawn: str = ""
 
@@ -76,7 +78,9 @@ def offer_from(target: TargetFile) -> Offer | None:
     except (ManifestError, ValueError):
         return None
     custom = target.custom if isinstance(target.custom, dict) else {}
-    return Offer(parts[0], parts[1], parts[2], target, str(custom.get("payload_digest", "")))
+    return Offer(
+        parts[0], parts[1], parts[2], target, str(custom.get("payload_digest", "")), custom.get("private") is True
+    )
 
 
 def own_platform() -> str:

@@ -6,6 +6,7 @@
     registry/9c41…/plugins/NAME/      its versions, and which one is active
     registry/9c41…/quarantine/        what failed verification, with the reason
     registry/9c41…/state.json         how each plugin stood at the last refresh
+    registry/9c41…/trust.json         whose signatures count, for `plugins verify`
 
 The directory is named by server and customer, not by key: a new key of the same customer finds everything again. Two
 customers on one machine share nothing.
@@ -51,6 +52,10 @@ class Place(NamedTuple):
     @property
     def state_file(self) -> Path:
         return self.directory / "state.json"
+
+    @property
+    def trust_file(self) -> Path:
+        return self.directory / "trust.json"
 
     def is_set_up(self) -> bool:
         """Whether this machine has been told whom to trust there."""

@@ -15,7 +15,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
+from km_protocol.kmpkg import trust
 
+from km_client.atomic_file import replace_file
 from km_client.registry import activation, builds, roots, standing
 from km_client.registry.blocklist import Blocklist
 from km_client.registry.builds import Build
@@ -24,7 +26,7 @@ from km_client.registry.installing import install, scratch
 from km_client.registry.link import Link
 from km_client.registry.locking import alone
 from km_client.registry.offers import ANY, Offer, platforms
-from km_client.registry.place import Place
+from km_client.registry.place import PRIVATE, Place
 from km_client.registry.standing import Standing, Standings
 
 if TYPE_CHECKING:
@@ -124,11 +126,12 @@ def _install(place: Place, found: Repositories, wanted: Wanted, now: datetime, w
     with scratch(place) as directory:
         listed = _Listed(found.offers(platforms()), found.blocklist(directory))
     done = Done(offered=_best(listed))
+    policy = found.policy(listed.blocklist.digests())
+    replace_file(place.trust_file, trust.write(policy), mode=PRIVATE)  # for `plugins verify`
     for offer in done.offered:
         if _is_due(place, offer, wanted, listed):
             watcher.begin(offer.name, offer.size)
             try:
-                policy = found.policy(listed.blocklist.digests())
                 done.installed.append(install(place, found, offer, policy, now=now, progress=watcher.more))
             except RegistryError as error:
                 done.failed.append(Failure(offer.name, offer.version, error))
@@ -171,15 +174,14 @@ def _is_due(place: Place, offer: Offer, wanted: Wanted, listed: _Listed) -> bool
     if not builds.is_whole(plugin / active.current, build):
         return True
     if wanted.only_replacements:
-        return standing.judge(build, listed.offers, None, listed.blocklist).state != "ok"
+        return standing.judge(build, listed.offers, {}, listed.blocklist).state != "ok"
     return build.sha256 != offer.sha256
 
 
 def _stand(place: Place, listed: _Listed, found: Repositories, now: datetime) -> Standings:
     judged: dict[str, Standing] = {}
     for _, build in activation.installed(place):
-        entry = found.catalog_entry(build.name, build.version, build.platform)
-        judged[build.name] = standing.judge(build, listed.offers, entry, listed.blocklist)
+        judged[build.name] = standing.judge(build, listed.offers, found.entry(build), listed.blocklist)
     standings = Standings(now, "", judged)
     standing.save(place, standings)
     return standings

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from km_protocol.kmpkg.trust import TrustPolicy
 from tuf.api.metadata import Metadata, TargetFile, Targets
@@ -34,6 +34,7 @@ from km_client.registry.roots import CATALOG, DIRECTOR, MAX_BYTES, Pinned
 
 Progress = Callable[[int], None]  # so many bytes more
 BLOCKLIST = "blocklist.json"
+RELEASE = "release"
 _CATALOG_SCOPE = "catalog"
 _LIMITS = UpdaterConfig(
     max_root_rotations=32,  # a root a year; what is left of a longer chain comes with the next refresh
@@ -43,6 +44,22 @@ _LIMITS = UpdaterConfig(
     snapshot_max_length=512 * 1024,
     targets_max_length=4 * 1024 * 1024,
 )
+
+
+class Versioned(Protocol):
+    """An offer, or a build."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def platform(self) -> str: ...
+
+    @property
+    def is_private(self) -> bool: ...
 
 
 class _Repository:
@@ -75,6 +92,12 @@ class _Repository:
         """The top-level targets, as the refresh just verified and kept them."""
         with self.telling():
             return Metadata[Targets].from_file(str(self._directory / "targets.json")).signed
+
+    def role(self, name: str) -> Metadata[Targets] | None:
+        """A delegated role as it was loaded last; `None` before that."""
+        file = self._directory / f"{name}.json"
+        with self.telling():
+            return Metadata[Targets].from_file(str(file)) if file.exists() else None
 
     def find(self, path: str) -> TargetFile | None:
         with self.telling():
@@ -143,15 +166,28 @@ class Repositories:
         for target in self._director.targets().targets.values():
             offer = offer_from(target)
             if offer and offer.platform in platforms:
-                found.append(offer.reviewed_as(self.catalog_entry(offer.name, offer.version, offer.platform)))
+                found.append(offer.reviewed_as(self.entry(offer)))
         return found
 
-    def catalog_entry(self, name: str, version: str, platform: str) -> Mapping[str, Any] | None:
-        """What the catalog says of a version; `None` when it does not know it."""
-        target = self._catalog.find(f"{name}/{version}/{platform}")
+    def entry(self, one: Versioned) -> Mapping[str, Any] | None:
+        """What the reviewers say of a version; `None` when they do not know it."""
+        path = f"{one.name}/{one.version}/{one.platform}"
+        target = self._private(path) if one.is_private else self._catalog.find(path)
         if target is None:
             return None
         return target.custom if isinstance(target.custom, dict) else {}
+
+    def _private(self, path: str) -> TargetFile | None:
+        """From the customer's own `release`, under the signatures of those whom the *catalog* calls reviewers.
+
+        The director could name others, and list anything itself: its own word does not count here.
+        """
+        listed, release = self._director.find(path), self._director.role(RELEASE)
+        if listed is None or release is None or release.signed.is_expired():
+            return None
+        with self._director.telling():
+            trust.check_review(self._catalog.targets(), release)
+        return listed if release.signed.targets.get(path) == listed else None
 
     def blocklist(self, scratch: Path) -> Blocklist:
         """What must not run. A catalog without one blocks nothing."""

@@ -4,8 +4,8 @@
      "plugins": {"slow-tools": {"state": "ok", "allowed": ["3f9a…"], "available": "1.3.0", "reason": ""}}}
 
 `ok`: the director lists the build. `replaced`: it lists another build in its place. `not_entitled`: it lists none for
-this customer any more. `yanked`, `blocked`: the catalog took the version back. Only `ok` runs; for how long, and with
-which features, the lease says.
+this customer any more. `yanked`: no reviewer vouches for the version any more; `blocked`: it is on the blocklist. Only
+`ok` runs; for how long, and with which features, the lease says.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def judge(build: Build, offers: Sequence[Offer], entry: Mapping[str, Any] | None
     allowed = tuple(offer.sha256 for offer in good)
     blocked = blocklist.find(build.name, build.version, build.sha256, build.payload_digest)
     available = newest.version if newest and newest.sha256 != build.sha256 else ""
-    if blocked and blocked.level == "hard":
+    if blocked and (blocked.level == "hard" or build.sha256 not in allowed):
         return Standing("blocked", allowed, available, blocked.reason)
     if build.sha256 in allowed:
         return Standing("ok", allowed, available, warning=blocked.reason if blocked else "")
@@ -93,6 +93,8 @@ def judge(build: Build, offers: Sequence[Offer], entry: Mapping[str, Any] | None
         return Standing(state, allowed, available, str(entry.get("reason", "")))
     if good:
         return Standing("replaced", allowed, available)
+    if entry is None:
+        return Standing("yanked", allowed)
     problem = next((offer.problem for offer in own if offer.problem), "")
     return Standing("not_entitled", allowed, reason=problem)
 

@@ -20,10 +20,10 @@ from km_protocol.kmpkg.trust import REVIEW_THRESHOLD, TrustPolicy
 from km_client.registry.errors import RegistryError
 
 if TYPE_CHECKING:
-    from tuf.api.metadata import Key, Targets
+    from tuf.api.metadata import Key, Metadata, Targets
 
 ISSUERS = "x-km-issuers"
-SECURITY_ROLE = "security"
+RELEASE_ROLE, SECURITY_ROLE = "release", "security"
 _HINT = "tell who runs the server: until it is mended, nothing can be installed"
 
 
@@ -39,11 +39,20 @@ def policy(catalog: Targets, customer_id: str, blocked: frozenset[str]) -> Trust
         raise RegistryError("registry_invalid", f"the registry's catalog vouches for nobody: {error}", _HINT) from None
 
 
+def check_review(catalog: Targets, release: Metadata[Targets]) -> None:
+    """Raises TUF's error unless two of the catalog's reviewers signed `release`."""
+    role = (catalog.delegations.roles or {}).get(RELEASE_ROLE) if catalog.delegations else None
+    if role is None or role.threshold < REVIEW_THRESHOLD:
+        raise RegistryError("registry_invalid", "the registry's catalog names no reviewers", _HINT)
+    catalog.verify_delegate(RELEASE_ROLE, release.signed_bytes, release.signatures)
+
+
 def _issuers(catalog: Targets) -> dict[str, bytes]:
     named = catalog.unrecognized_fields.get(ISSUERS)
     if not isinstance(named, dict):
         return {}
-    return {keyid: keys.from_text(str(text)) for keyid, text in named.items()}
+    held = [keys.from_text(str(text)) for text in named.values()]
+    return {keys.key_id(raw): raw for raw in held}
 
 
 def _reviewers(catalog: Targets) -> Iterator[bytes]:
