@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from km_protocol.kmpkg.archive_format import Entry
-from km_protocol.kmpkg.source_archive import SourceArchive, open_source
+from km_protocol.kmpkg.source_archive import SourceArchive
 
+from plugins_registry import source_pages
 from plugins_registry.models import Source
 
 MAX_SHOWN_BYTES = 256 * 1024  # of one file; generated code, mostly
@@ -40,8 +41,8 @@ class FileChange:
 def between(old: Source | None, new: Source) -> list[FileChange]:
     """Sorted by file. Without `old`, every file of `new` was added."""
     with ExitStack() as files:
-        before = open_source(files.enter_context(old.file.open("rb"))) if old else None
-        after = open_source(files.enter_context(new.file.open("rb")))
+        before = files.enter_context(source_pages.opened(old)) if old else None
+        after = files.enter_context(source_pages.opened(new))
         return list(_within_bounds(_changes(before, after)))
 
 

@@ -38,18 +38,25 @@ class Submitted(NamedTuple):
     created: bool
 
 
-def submit(owner: Customer, upload: Upload, *, visibility: str, actor: str, at: datetime) -> Submitted:
-    """Raises what `plugin_for` does, `InvalidManifest`, `VersionDecided`, `TooManySubmissions`.
+def submit(owner: Customer, upload: Upload, *, visibility: str, private: bool, actor: str, at: datetime) -> Submitted:
+    """`private`: whether `owner` may have private plugins now.
 
-    Whether `owner` may have private plugins is for the caller to see to.
+    Raises what `plugin_for` does, `InvalidManifest`, `VersionDecided`, `TooManySubmissions`.
     """
     if visibility not in {"", *Plugin.Visibility.values}:
         raise InvalidVisibility("`visibility` is neither `public` nor `private`", "leave it out for `public`")
-    source = _kept(upload, at)
+    if "+" in upload.source.manifest.version.text:
+        raise InvalidManifest("$.version: a published version has no build metadata", "leave out what follows the `+`")
+    source, name = _kept(upload, at), upload.source.manifest.name
+
+    def once() -> Submitted:
+        with transaction.atomic():
+            return _submit(plugin_for(owner, name, visibility, private=private), upload, source, actor, at)
+
     try:
-        return _submit(owner, upload, source, visibility, actor, at)
+        return once()
     except IntegrityError:  # the same was sent twice at once, and the other one was first: now it is there
-        return _submit(owner, upload, source, visibility, actor, at)
+        return once()
 
 
 def platforms_of(manifest: Manifest) -> list[str]:
@@ -73,19 +80,15 @@ def _kept(upload: Upload, at: datetime) -> Source:
     return kept
 
 
-@transaction.atomic
-def _submit(owner: Customer, upload: Upload, source: Source, visibility: str, actor: str, at: datetime) -> Submitted:
+def _submit(plugin: Plugin, upload: Upload, source: Source, actor: str, at: datetime) -> Submitted:
     manifest = upload.source.manifest
-    if "+" in manifest.version.text:
-        raise InvalidManifest("$.version: a published version has no build metadata", "leave out what follows the `+`")
-    plugin = plugin_for(owner, manifest.name, visibility)
     Plugin.objects.select_for_update().get(pk=plugin.pk)  # revisions of a plugin are numbered one after the other
     version, _ = Version.objects.get_or_create(plugin=plugin, number=manifest.version.text, defaults={"created_at": at})
     before = list(version.revisions.order_by("number"))
     same = next((each for each in before if each.source_id == source.pk), None)
     if same is not None:
         return Submitted(_again(same, before, actor, at), created=False)
-    _check_room(owner, version, before)
+    _check_room(version, before)
     revision = Revision.objects.create(
         version=version,
         number=before[-1].number + 1 if before else 1,
@@ -118,13 +121,14 @@ def _enter(revision: Revision, before: list[Revision], actor: str, at: datetime)
     return submitted
 
 
-def _check_room(owner: Customer, version: Version, before: list[Revision]) -> None:
+def _check_room(version: Version, before: list[Revision]) -> None:
     decided = next((each for each in before if each.state in DECIDED), None)
     if decided is not None:
         raise VersionDecided(
             f"{version} is {State(decided.state).label}, from another source",
             "raise `version` in the manifest, or withdraw the revision while it is not built",
         )
+    owner = version.plugin.owner
     under_way = Revision.objects.filter(version__plugin__owner=owner, state__in=UNDECIDED).count()
     if under_way >= MAX_UNDECIDED:
         raise TooManySubmissions(

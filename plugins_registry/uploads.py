@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from django.http import HttpRequest
 from km_protocol.errors import ManifestError, PackageError
@@ -46,7 +46,8 @@ def received(request: HttpRequest) -> Iterator[Upload]:
     announced = request.META.get("CONTENT_LENGTH") or ""
     if announced.isdigit() and int(announced) > MAX_UPLOAD_BYTES:
         raise _too_large()
-    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as file:
+    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as spooled:
+        file = cast(BinaryIO, spooled)
         sha256, size = _copy(_body(request, announced), file)
         if announced.isdigit() and size < int(announced):
             raise UploadTruncated(f"{size:,} of {int(announced):,} bytes arrived", "send it again")
@@ -71,7 +72,7 @@ def opened(file: BinaryIO) -> SourceArchive:
 def _body(request: HttpRequest, announced: str) -> BinaryIO:
     """Chunked, the server ends the stream; Django would take a missing length for an empty body."""
     chunked = not announced and request.META.get("wsgi.input_terminated")
-    return request.META["wsgi.input"] if chunked else request  # type: ignore[no-any-return]
+    return cast(BinaryIO, request.META["wsgi.input"] if chunked else request)
 
 
 def _copy(body: BinaryIO, out: BinaryIO) -> tuple[str, int]:
