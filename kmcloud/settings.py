@@ -235,6 +235,12 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
 }
 
+# What the checks of submitted plugins use where it is there: the authors' `km-client` to try them with (beside this
+# interpreter, unless it is named), a Go module cache to compare vendored modules with, and the Go SDK's source.
+PLUGIN_RUNNER = env.str("KM_PLUGIN_RUNNER", default="")
+GO_MODULE_CACHE = env.str("KM_GO_MODULE_CACHE", default="")
+GO_SDK_DIR = env.str("KM_GO_SDK_DIR", default=str(BASE_DIR / "sdk" / "go"))
+
 TOKEN_SECONDS = env.int("KM_TOKEN_SECONDS", default=3600)
 LEASE_REFRESH_SECONDS = env.int("KM_LEASE_REFRESH_SECONDS", default=REFRESH_SECONDS)
 LOG_LEVEL = env.str("KM_LOG_LEVEL", default="INFO")

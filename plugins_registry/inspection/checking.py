@@ -94,13 +94,6 @@ def run(
                 yield _result(check, inspection)
 
 
-def is_invalid(results: Iterable[CheckResult]) -> bool:
-    """Whether it is no submission that people need to look at."""
-    return any(
-        each.severity == "critical" for result in results if result.check in INVALIDATING for each in result.findings
-    )
-
-
 def found(*, runner: Path | None = None, module_cache: Path | None = None, go_sdk: Path | None = None) -> Surroundings:
     """What this machine has; `runner` is `km-client` beside this interpreter, or on PATH, unless it is given."""
     return Surroundings(

@@ -27,57 +27,10 @@ RUFF, BANDIT = "ruff", "bandit"
 _LIMITS = box.Limits(seconds=90.0, output=16 * box.MIB)
 _NOWHERE = "/nonexistent"  # a configuration, an exclusion: none
 # What ruff's rules weigh, in the manner of bandit, which they come from; the others are `low`.
-_RUFF_HIGH = frozenset(
-    [
-        "S102",
-        "S202",
-        "S301",
-        "S302",
-        "S307",
-        "S312",
-        "S321",
-        "S323",
-        "S401",
-        "S402",
-        "S403",
-        "S501",
-        "S502",
-        "S503",
-        "S504",
-        "S505",
-        "S506",
-        "S507",
-        "S602",
-        "S604",
-        "S605",
-        "S609",
-        "S611",
-        "S701",
-        "S702",
-        "S704",
-    ]
-)
-_RUFF_MEDIUM = frozenset(
-    [
-        "S103",
-        "S104",
-        "S105",
-        "S106",
-        "S107",
-        "S108",
-        "S113",
-        "S310",
-        "S313",
-        "S314",
-        "S315",
-        "S316",
-        "S317",
-        "S318",
-        "S319",
-        "S320",
-        "S324",
-    ]
-)
+_HIGH_CODES = """S102 S202 S301 S302 S307 S312 S321 S323 S401 S402 S403 S501 S502 S503 S504 S505 S506 S507 S602 S604
+S605 S609 S611 S701 S702 S704"""
+_MEDIUM_CODES = "S103 S104 S105 S106 S107 S108 S113 S310 S313 S314 S315 S316 S317 S318 S319 S320 S324"
+_RUFF_HIGH, _RUFF_MEDIUM = frozenset(_HIGH_CODES.split()), frozenset(_MEDIUM_CODES.split())
 _RUFF_INFO = frozenset({"S311", "S404", "S603", "S607"})  # `random`; programs have a rule of our own
 # bandit rates every `exec` and `pickle` as medium; the rest is its own word.
 _BANDIT: Mapping[str, Severity] = {"B102": "high", "B301": "high", "B302": "high", "B307": "high"}

@@ -9,12 +9,12 @@ import codecs
 import re
 from collections.abc import Iterator, Mapping
 
-from plugins_registry.inspection import python_capabilities, python_evasion
+from plugins_registry.inspection import python_capabilities, python_evasion, python_module
 from plugins_registry.inspection.findings import Finding, finding, lowered
-from plugins_registry.inspection.python_module import CHECK as CHECK
 from plugins_registry.inspection.python_module import PythonModule
 from plugins_registry.inspection.source_tree import SourceFile, SourceTree, line_of
 
+CHECK = python_module.CHECK
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")  # PEP 263, in the first two lines
 _PLAIN_ENCODINGS = frozenset({"utf-8", "ascii"})
 
