@@ -320,4 +320,3 @@ def forged_catalog(digest: str, directory: Path) -> None:
     described = Published(99, snapshot).described()
     served.swapped["timestamp.json"] = stamped("catalog", 99, described, signer_for(Role.CATALOG_TIMESTAMP))
     world.catalog_client(directory, served).get_targetinfo(PATH)
-
