@@ -1,4 +1,4 @@
-"""What a worker of the queue `maintenance` does in this room. Safe to run twice, and to be lost: the rows say what is due."""
+"""What a worker of the queue `maintenance` does here. Safe to run twice, and to be lost: the rows say what is due."""
 
 from __future__ import annotations
 

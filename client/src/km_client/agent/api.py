@@ -148,6 +148,12 @@ class Api:
         except (requests.RequestException, HTTPError, OSError) as error:
             raise UnreachableError(self._in_words(error)) from error
 
+    def submit_source(self, body: bytes, media_type: str, visibility: str) -> Answer:
+        """Send a plugin's source to be reviewed, with the key itself; `visibility` may be empty."""
+        query = f"?{urlencode({'visibility': visibility})}" if visibility else ""
+        headers = {"Content-Type": media_type}
+        return self._call("POST", f"/api/registry/submissions{query}", token=self._key, data=body, headers=headers)
+
     def health(self) -> Answer:
         return self._call("GET", "/livez")
 
