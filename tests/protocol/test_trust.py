@@ -10,7 +10,7 @@ from km_protocol.errors import TrustError
 from km_protocol.kmpkg import keys, trust
 from km_protocol.kmpkg.trust import TrustPolicy
 
-from tests.protocol.signed_packages import ANN, BEN, ISSUER, POLICY
+from tests.protocol.signed_packages import ANN, BEN, ISSUER, POLICY, STRANGER
 
 FILE: dict[str, Any] = json.loads(trust.write(POLICY))
 
@@ -39,7 +39,7 @@ def test_a_person_may_write_it_with_spaces_and_leave_out_what_has_a_default() ->
         {"format": "km-trust-2"},
         {"more": 1},
         {"issuers": {}, "reviewers": []},
-        {"issuers": {ISSUER.keyid: keys.to_text(ANN.public)}},
+        {"issuers": {ISSUER.keyid: keys.to_text(STRANGER.public)}},
         {"issuers": {ISSUER.keyid: "A"}},
         {"issuers": {"issuer": keys.to_text(ISSUER.public)}},
         {"review_threshold": 0},
@@ -59,6 +59,13 @@ def test_a_key_written_twice_is_refused_and_so_is_what_is_no_json() -> None:
     assert "twice" in refused(json.dumps(FILE).encode()[:-1] + b',"blocked":[]}')
     refused(b"{")
     refused(b"")
+
+
+@pytest.mark.parametrize("text", ["", "A" * 39, "A" * 42, "A" * 44, "A" * 42 + "B", "A" * 42 + "+", "A" * 42 + "ö"])
+def test_a_key_is_32_bytes_in_their_one_spelling(text: str) -> None:
+    with pytest.raises(ValueError, match="a key"):
+        keys.from_text(text)
+    assert keys.from_text(keys.to_text(ANN.public)) == ANN.public
 
 
 def test_an_issuer_may_not_review() -> None:
