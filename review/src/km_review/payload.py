@@ -57,7 +57,8 @@ def _check_slot(opened: Package) -> None:
     if opened.manifest.runtime != "go":
         return
     entry = next(each for each in opened.payload if package.payload_name(each) == opened.manifest.entry)
-    if not slot.is_blank(opened.archive.read(entry)):
+    program = opened.archive.read(entry)
+    if slot.MARKER in program and not slot.is_blank(program):
         hint = "do not sign; tell the operator"
         raise ReviewError("slot_filled", "the program's customer slot is filled already", hint)
 
