@@ -241,6 +241,10 @@ PLUGIN_RUNNER = env.str("KM_PLUGIN_RUNNER", default="")
 GO_MODULE_CACHE = env.str("KM_GO_MODULE_CACHE", default="")
 GO_SDK_DIR = env.str("KM_GO_SDK_DIR", default=str(BASE_DIR / "sdk" / "go"))
 
+# Wheels that `manage.py fetch_wheels` downloaded; builds have no network.
+WHEELS_DIR = Path(env.str("KM_WHEELS_DIR", default=str(DATA_DIR / "wheels"))).absolute()
+PACKAGE_DAYS = env.int("KM_PACKAGE_DAYS", default=180)  # how long a customer's package is good; renewed long before
+
 TOKEN_SECONDS = env.int("KM_TOKEN_SECONDS", default=3600)
 LEASE_REFRESH_SECONDS = env.int("KM_LEASE_REFRESH_SECONDS", default=REFRESH_SECONDS)
 LOG_LEVEL = env.str("KM_LOG_LEVEL", default="INFO")

@@ -27,9 +27,9 @@ _NAMES = "https://kilometers.ai/sbom/"
 def write(manifest: Manifest, components: Iterable[Component], payload_digest: str) -> bytes:
     """`payload_digest` in hexadecimal digits."""
     version = str(manifest.version)
-    plugin = Listed(
-        name=manifest.name, version=version, type=ComponentType.APPLICATION, bom_ref="plugin", hashes=[_hash(payload_digest)]
-    )
+    hashes = [_hash(payload_digest)]
+    kind = ComponentType.APPLICATION
+    plugin = Listed(name=manifest.name, version=version, type=kind, bom_ref="plugin", hashes=hashes)
     listed = [_listed(component) for component in components]
     bom = Bom(components=listed, serial_number=uuid5(NAMESPACE_URL, _NAMES + payload_digest))
     bom.metadata = BomMetaData(component=plugin)

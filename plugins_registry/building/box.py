@@ -53,6 +53,9 @@ class Limits:
     log_bytes: int = 256 * 1024
 
 
+LIMITS = Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What must make no difference to what is built. The second build gets others than the first."""
@@ -63,6 +66,7 @@ class Surroundings:
     timezone: str = "UTC"
 
 
+FIRST = Surroundings()
 SECOND = Surroundings("/work/again/src", "/tmp/home", "second", "Pacific/Chatham")  # noqa: S108
 
 
@@ -82,10 +86,10 @@ class Job:
     command: Sequence[str]
     mounts: Mapping[str, Path] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
-    surroundings: Surroundings = Surroundings()
+    surroundings: Surroundings = FIRST
 
 
-def run(job: Job, output: IO[bytes], limits: Limits = Limits()) -> Ran:
+def run(job: Job, output: IO[bytes], limits: Limits = LIMITS) -> Ran:
     """Run it to its end. Raises `LimitExceeded` when it had to be ended, `NoSandbox` where no box can be had."""
     bubblewrap = shutil.which("bwrap", path=os.environ.get("PATH", "") + os.pathsep + _SEARCH)
     if bubblewrap is None:

@@ -3,7 +3,7 @@
     claim = take(CustomerBuild, pk, until=moment + timedelta(minutes=2), at=moment)     None: somebody else is at it
     claim.finish(state=BuildState.BUILT, …)                                             False: it ended, another has it
 
-A claim is one `UPDATE … WHERE`, so two workers cannot both have it, and what it writes is written only while it is held.
+A claim is one `UPDATE … WHERE`, so two workers cannot both have it, and it writes only while it is held.
 A worker that dies leaves a claim that ends; `registry.resume_builds` then has the build done by another.
 """
 

@@ -41,3 +41,9 @@ class DigestDiffers(BuildError):
 
 class NotReviewed(BuildError):
     status, code = 409, "build_not_reviewed"
+
+
+class IssuerMissing(BuildError):
+    """No key has signed yet. Made by the signing queue, then built again."""
+
+    status, code = 503, "issuer_missing"

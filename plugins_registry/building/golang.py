@@ -106,5 +106,5 @@ def _components(source: Unpacked, toolchain: Path) -> tuple[Component, ...]:
     if not source.has("vendor/modules.txt"):
         return (standard,)
     text = (source.directory / "vendor" / "modules.txt").read_text(encoding="utf-8")
-    found = {name: version for name, version in _VENDORED.findall(text)}
+    found: dict[str, str] = dict(_VENDORED.findall(text))
     return (standard, *(Component(name, found[name], f"pkg:golang/{name}") for name in sorted(found)))

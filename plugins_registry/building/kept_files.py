@@ -6,7 +6,7 @@ import hashlib
 
 from django.core.files.base import ContentFile
 
-from plugins_registry.models import registry_storage
+from plugins_registry.models.plugins import registry_storage
 
 
 def sha256(data: bytes) -> str:

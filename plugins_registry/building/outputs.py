@@ -2,7 +2,7 @@
 
     files(open("out.tar", "rb"))     {"main.py": b"…", "site/idna/__init__.py": b"…"}
 
-Plain files only, each once, by names a package may hold. A link, a device or a name that leads elsewhere ends the build.
+Plain files only, each once, by names a package may hold. Links, devices and names that lead elsewhere end the build.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@
     assemble([...])                                        the archive, in the one form there is
 
 A program with a slot is deflated in three pieces, before, slot and after, each ended with a full flush, so that they
-depend on nothing of each other (RFC 1951, section 3.2.4) and the middle one can be replaced. Its blank slot packs to the
-same few bytes always, by which the piece is found again. Whatever is made here is read back by the strict reader, or by
-`verify`, before anybody gets it.
+depend on nothing of each other (RFC 1951, section 3.2.4) and the middle one can be replaced. A blank slot always
+packs to the same few bytes, by which the piece is found again. Whatever is made here is read
+back by the strict reader, or by `verify`, before anybody gets it.
 """
 
 from __future__ import annotations
@@ -81,12 +81,12 @@ def taken(file: IO[bytes], entry: Entry) -> Packed:
 def assemble(files: Iterable[Packed]) -> bytes:
     """The archive. The same files give the same bytes."""
     out, directory = bytearray(), bytearray()
-    count = 0
-    for count, file in enumerate(sorted(files, key=lambda file: file.name), 1):
+    members = sorted(files, key=lambda file: file.name)
+    for file in members:
         entry = Entry(file.name, file.mode, file.method, file.crc, len(file.content), file.size, len(out))
         out += local_header(entry) + file.content
         directory += central_header(entry)
-    return bytes(out + directory + end_record(count, len(directory), len(out)))
+    return bytes(out + directory + end_record(len(members), len(directory), len(out)))
 
 
 def _packed(name: str, data: bytes, deflated: bytes, mode: int) -> Packed:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 from django.conf import settings
@@ -24,11 +24,21 @@ from km_protocol import canonical
 from km_protocol.errors import PackageError
 from km_protocol.kmpkg import package, slot
 from km_protocol.kmpkg.provenance import Provenance
-from km_protocol.kmpkg.statements import Platform, moment
+from km_protocol.kmpkg.statements import Platform
 
 from customers import audit
-from plugins_registry.building import bill_of_materials, box, claims, golang, kept_files, packing, python, recipes, sources
-from plugins_registry.building.box import Limits, Surroundings
+from plugins_registry.building import (
+    bill_of_materials,
+    box,
+    claims,
+    golang,
+    kept_files,
+    packing,
+    python,
+    recipes,
+    sources,
+)
+from plugins_registry.building.box import LIMITS, Limits
 from plugins_registry.building.errors import BuildError, NoSandbox
 from plugins_registry.building.recipes import Files, Recipe
 from plugins_registry.building.sources import Unpacked
@@ -52,7 +62,7 @@ class Built:
     provenance: Provenance
 
 
-def build_payload(pk: int, *, clock: Clock, limits: Limits = Limits(), choose: Choose | None = None) -> bool:
+def build_payload(pk: int, *, clock: Clock, limits: Limits = LIMITS, choose: Choose | None = None) -> bool:
     """True when the payload is there. False when its build failed, which its row explains, or another worker is at it.
 
     Raises `NoSandbox`: that is nothing of the source's, and the build stays queued.
@@ -93,7 +103,7 @@ def _build(build: PayloadBuild, steps: Steps, log: list[str], limits: Limits, ch
 
 def _twice(recipe: Recipe, steps: Steps, log: list[str], limits: Limits) -> Files:
     made: list[Files] = []
-    for name, around in (("build", Surroundings()), ("second build", box.SECOND)):
+    for name, around in (("build", box.FIRST), ("second build", box.SECOND)):
         with steps.step(name):
             log[0] += f"--- {name}\n"
             try:
@@ -177,11 +187,10 @@ def _fail(claim: claims.Claim, build: PayloadBuild, error: BuildError, steps: St
             _record("payload.failed", build, at, code=error.code)
 
 
-def _record(action: str, build: PayloadBuild, at: datetime, **details: str) -> None:
+def _record(action: str, build: PayloadBuild, at: datetime, **details: Any) -> None:
     subject = f"revision:{build.revision.public_id}"
     audit.record(action, subject=subject, at=at, platform=build.platform, **details)
 
 
 def _explained(log: str, error: BuildError) -> str:
     return f"{log}error: {error.message}\nhint: {error.hint}\n"
-

@@ -21,7 +21,7 @@ from km_protocol.kmpkg.provenance import Digests, Resource
 from plugins_registry.building import in_the_box
 from plugins_registry.building.box import Job, Surroundings
 from plugins_registry.building.errors import BuildError, SourceRefused
-from plugins_registry.building.recipes import Component, Files, Recipe
+from plugins_registry.building.recipes import Component, Recipe
 from plugins_registry.building.sources import Unpacked
 
 REQUIREMENTS = "requirements.txt"
@@ -56,7 +56,7 @@ def recipe(source: Unpacked, wheels: Path, scratch: Path) -> Recipe:
 
 
 def pins(text: str) -> Iterator[tuple[str, str, frozenset[str]]]:
-    """(name, version, hashes) of each requirement, in order. Raises `SourceRefused` on anything but pins with hashes."""
+    """(name, version, hashes) of each requirement, in order. Raises `SourceRefused` on anything else."""
     for number, line in enumerate(text.replace("\\\n", " ").splitlines(), 1):
         stripped = re.sub(r"(^|\s)#.*", "", line).strip()
         if not stripped:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from km_protocol.kmpkg.provenance import Resource
 
 from plugins_registry.building import box, outputs
-from plugins_registry.building.box import Job, Limits, Surroundings
+from plugins_registry.building.box import LIMITS, Job, Limits, Surroundings
 from plugins_registry.building.errors import NotReproducible
 
 Files = dict[str, bytes]
@@ -50,7 +50,7 @@ class Made:
     log: str
 
 
-def make(recipe: Recipe, surroundings: Surroundings, limits: Limits = Limits()) -> Made:
+def make(recipe: Recipe, surroundings: Surroundings, limits: Limits = LIMITS) -> Made:
     """Run it once. Raises `BuildError`."""
     with tempfile.TemporaryFile() as archive:
         ran = box.run(recipe.job(surroundings), archive, limits)
