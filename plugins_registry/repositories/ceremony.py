@@ -164,7 +164,7 @@ def read(path: Path) -> Metadata[Any]:
 def assemble(directory: Path, *, at: datetime, actor: str = audit.SYSTEM, emergency: bool = False) -> list[str]:
     """Check and publish what was signed. Returns what is published. Raises `CeremonyRefused`; then nothing changed.
 
-    After an emergency no package counts that the issuer before signed: all are built again.
+    After an emergency no package counts that the issuer before signed: all are revoked, and built again when asked for.
     """
     found = {path.name.partition(".")[2]: read(path) for path in sorted(directory.glob("*.json"))}
     with transaction.atomic():
@@ -176,7 +176,7 @@ def assemble(directory: Path, *, at: datetime, actor: str = audit.SYSTEM, emerge
         if not found or not all(name.endswith((".root.json", ".targets.json")) for name in found):
             raise CeremonyRefused(f"`{directory}` does not hold what `prepare` wrote", "take that directory")
         if emergency:
-            CustomerBuild.objects.filter(state=BuildState.BUILT).update(state=BuildState.QUEUED)
+            CustomerBuild.objects.filter(state=BuildState.BUILT, revoked_at__isnull=True).update(revoked_at=at)
         dirty.mark_everyone_dirty()
         names = sorted(found)
         audit.record("root.assembled", subject="root", at=at, actor=actor, files=names, emergency=emergency)

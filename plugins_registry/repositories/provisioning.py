@@ -25,8 +25,9 @@ from km_protocol.kmpkg.versions import Version
 from core.errors import InvalidRequest
 from customers.models import Customer
 from customers.queries import entitlement_of
+from plugins_registry.building.requests import request_build
 from plugins_registry.models import BuildState, CustomerBuild, PayloadBuild, RepositoryState
-from plugins_registry.repositories import dirty, wakeup
+from plugins_registry.repositories import dirty
 from plugins_registry.repositories.shelf import demands_of, payloads_for, target_path
 
 PLATFORMS = ("linux-amd64", "linux-arm64", "any")
@@ -104,33 +105,17 @@ def _checked(asked: ProvisionRequest) -> frozenset[str]:
 def _builds(
     customer: Customer, payloads: list[PayloadBuild], wanted: frozenset[str], at: datetime
 ) -> dict[int, CustomerBuild]:
-    """The customer's builds of `payloads`, by payload; those that are missing and wanted are queued."""
+    """Its builds of `payloads`, by payload. Those it has or wants are asked for: a spent one is made anew."""
     rows = CustomerBuild.objects.filter(customer=customer, payload__in=payloads)
-    builds = {row.payload_id: row for row in rows}
-    missing = [each for each in payloads if each.pk not in builds and _is_wanted(each, customer, wanted)]
-    CustomerBuild.objects.bulk_create(
-        [CustomerBuild(payload=payload, customer=customer, created_at=at) for payload in missing], ignore_conflicts=True
-    )
-    spent = [row.pk for row in builds.values() if _is_spent(row, at)]
-    CustomerBuild.objects.filter(pk__in=spent).update(state=BuildState.QUEUED, revoked_at=None)
-    if not missing and not spent:
-        return builds
-    builds = {row.payload_id: row for row in rows.all()}
-    for row in builds.values():
-        if row.state == BuildState.QUEUED:
-            wakeup.build_on_commit(row.pk)
-    return builds
+    held = set(rows.values_list("payload_id", flat=True))
+    asked = (each for each in payloads if each.pk in held or _is_wanted(each, customer, wanted))
+    return {payload.pk: request_build(payload, customer, at=at) for payload in asked}
 
 
 def _is_wanted(payload: PayloadBuild, customer: Customer, wanted: frozenset[str]) -> bool:
     plugin = payload.revision.version.plugin
     is_official = plugin.owner is None or plugin.owner.public_id == settings.OFFICIAL_PUBLISHER
     return is_official or plugin.owner_id == customer.pk or plugin.name in wanted
-
-
-def _is_spent(build: CustomerBuild, at: datetime) -> bool:
-    """Past its end; one that was revoked stays so until an operator builds it again."""
-    return build.state == BuildState.BUILT and build.expires_at is not None and build.expires_at <= at
 
 
 def _is_signed(customer: Customer) -> bool:

@@ -1,7 +1,6 @@
-"""Tells a worker that something is to be signed or built. A hint, never data: a lost one delays by a sweeper's round.
+"""Tells a worker that something is to be signed. A hint, never data: a lost one delays by a round of the sweeper.
 
-publish_on_commit()          # once a transaction, however many repositories it marked
-build_on_commit(build.pk)    # a customer's package of a payload
+publish_on_commit()      # once a transaction, however many repositories it marked
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from kombu.exceptions import OperationalError
 
 PUBLISH = "registry.publish"
 QUEUE = "signing"
-BUILD, BUILDS = "registry.build_for", "builds"
 EXPIRES_SECONDS = 60  # by then the sweeper has been by
 
 _log = structlog.get_logger(__name__)
@@ -25,19 +23,8 @@ def publish_on_commit() -> None:
         transaction.on_commit(_ring)
 
 
-def build_on_commit(customer_build_id: int) -> None:
-    """Have a worker build a customer's package, once its row is committed."""
-    transaction.on_commit(lambda: _send(BUILD, BUILDS, customer_build_id))
-
-
 def _ring() -> None:
-    _send(PUBLISH, QUEUE)
-
-
-def _send(task: str, queue: str, *arguments: int) -> None:
     try:
-        celery.current_app.send_task(
-            task, arguments, queue=queue, expires=EXPIRES_SECONDS, retry=False, ignore_result=True
-        )
+        celery.current_app.send_task(PUBLISH, queue=QUEUE, expires=EXPIRES_SECONDS, retry=False, ignore_result=True)
     except (OperationalError, OSError) as error:
-        _log.warning("broker_unreachable", error=str(error), task=task, effect="done at the sweeper's next round")
+        _log.warning("broker_unreachable", error=str(error), effect="metadata is signed at the sweeper's next round")
