@@ -4,7 +4,7 @@
 
 Steps 4 to 6 of 6. From the bytes: the strict reader, the manifest, the payload's digest with the slot blank, the
 customer, the build and the build's key in the slot or overlay. From the database: what the digest must be, from which
-source it was built, and that two reviewers signed for it with their own keys, not revoked since. Then the statements are
+source it was built, and that two reviewers signed for it with their own keys, not revoked since. Then statements are
 signed (signing), the archive is written (packaging), and `km_protocol.kmpkg.verify` reads it as the customer's
 laptop will (verification). Ed25519 signatures are deterministic and the moment is the row's, so the same unsigned
 package always becomes the same bytes: a crash anywhere in here is made good by doing it again.
