@@ -2,7 +2,8 @@
 
     {"go_ready_ms": 48.1, "python_ready_ms": 212.0, "go_events_per_second": 61000, "relay_trip_ratio": 1.01, …}
 
-Ready: from `start` to a healthy, initialized plugin that waits for its first event; median of several starts.
+Ready: from `start` to a healthy, initialized plugin that waits for its first event; median of several starts, in turns
+with starts without a sandbox.
 Events: 600-byte messages offered to the supervisor as the agent does, converted, queued, sent in batches of 64, handled
 and counted. The plugins are the SDKs' own, with an empty handler.
 Relay: trips with `console-logger` and both of those attached beside trips without plugins; see `_plugin_stream.py`.
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -145,12 +147,17 @@ def build(source: Path, binary: Path) -> None:
 def measure(
     kind: str, spec: discovery.PluginSpec, settings: HostSettings, chosen: argparse.Namespace
 ) -> dict[str, object]:
-    ready = [start_once(spec, settings) for _ in range(chosen.starts)]
+    unconfined = replace(settings, level="off")
+    ready, without = [], []
+    for _ in range(chosen.starts):  # in turns, so that whatever else the machine does hits both
+        ready.append(start_once(spec, settings))
+        without.append(start_once(spec, unconfined))
     rate, cpu = feed(spec, settings, chosen.events)
     print(f"{kind}: ready in {statistics.median(ready):.0f} ms; {rate:.0f} events/s, {cpu:.1f} µs of host CPU each")
     return {
         f"{kind}_ready_ms": round(statistics.median(ready), 1),
         f"{kind}_ready_worst_ms": round(max(ready), 1),
+        f"{kind}_ready_without_sandbox_ms": round(statistics.median(without), 1),
         f"{kind}_events_per_second": round(rate),
         f"{kind}_host_cpu_us_per_event": round(cpu, 1),
     }

@@ -19,7 +19,7 @@ from km_client.plugins.event_queue import BATCH_BYTES, BATCH_EVENTS, EventQueue
 from km_client.plugins.lifecycle import TRANSITIONS, Action, State, transition
 from km_client.plugins.logs import MOST_BYTES, RATE_BYTES, RATE_SECONDS, PluginLog
 from km_client.plugins.sandbox.attempts import LONGEST_TARGET, MOST_ROWS, AttemptLog
-from km_client.plugins.stream_events import MOST_MESSAGE_BYTES, from_envelope, request_of
+from km_client.plugins.stream_events import MOST_MESSAGE_BYTES, from_envelope
 from km_plugin_sdk.wire import plugin_pb2
 from km_protocol.envelope import Event, Party
 
@@ -67,24 +67,23 @@ def test_health_before_the_last_crash_forgives_nothing() -> None:
     assert [budget.after_crash(at=1000.0 * count) for count in range(1, 5)] == [3.0, 10.0, 30.0, None]
 
 
-def numbered(count: int, size: int = 10) -> Iterator[bytes]:
-    """Each is `size` bytes and tells its number."""
-    return (str(number).encode().rjust(size) for number in range(count))
+def pairs(count: int, size: int = 10) -> Iterator[tuple[plugin_pb2.StreamEvent, int]]:
+    return ((plugin_pb2.StreamEvent(sequence=number), size) for number in range(count))
 
 
 def test_a_queue_keeps_the_oldest_in_order_and_counts_the_rest() -> None:
     queue = EventQueue(lambda: None, most_events=100)
-    queue.offer(numbered(150))
+    queue.offer(pairs(150))
     taken = queue.take(60) + queue.take(60)
-    assert [int(event) for event in taken] == list(range(100))
+    assert [event.sequence for event in taken] == list(range(100))
     assert queue.dropped() == {"queue_full": 50}
 
 
 def test_a_queue_is_bounded_in_bytes_and_wakes_once() -> None:
     woken: list[int] = []
     queue = EventQueue(lambda: woken.append(1), most_bytes=1000)
-    queue.offer(numbered(20, size=100))
-    queue.offer(numbered(1, size=BATCH_BYTES + 1))
+    queue.offer(pairs(20, size=100))
+    queue.offer(pairs(1, size=BATCH_BYTES + 1))
     assert queue.waiting == 10
     assert woken == [1]
     assert queue.dropped() == {"queue_full": 10, "too_large": 1}
@@ -93,16 +92,13 @@ def test_a_queue_is_bounded_in_bytes_and_wakes_once() -> None:
 @given(st.lists(st.integers(0, BATCH_BYTES + 100), max_size=200))
 def test_nothing_is_lost_or_counted_twice(sizes: list[int]) -> None:
     queue = EventQueue(lambda: None)
-    events = [bytes(size) for size in sizes]
-    queue.offer(events)
-    taken: list[bytes] = []
+    queue.offer((plugin_pb2.StreamEvent(sequence=number), size) for number, size in enumerate(sizes))
+    taken: list[int] = []
     while batch := queue.take():
         assert len(batch) <= BATCH_EVENTS
-        assert sum(map(len, batch)) <= BATCH_BYTES
-        taken += batch
-    assert queue.waiting == 0
-    kept = iter(events)
-    assert all(event in kept for event in taken)  # in their order
+        assert sum(sizes[event.sequence] for event in batch) <= BATCH_BYTES
+        taken += [event.sequence for event in batch]
+    assert taken == sorted(taken)
     assert len(taken) + sum(queue.dropped().values()) == len(sizes)
 
 
@@ -167,14 +163,6 @@ def test_a_plugin_gets_the_bytes_as_they_were_sent() -> None:
     assert from_envelope(envelope(message=msgspec.Raw(b'{"a" : 1}'))).message == b'{"a" : 1}'
     assert from_envelope(envelope(message=as_base64, message_encoding="base64")).message == strange
     assert from_envelope(envelope(message=msgspec.Raw(b'"h\\u00e9"'), message_encoding="text")).message == "hé".encode()
-
-
-def test_serialised_events_one_after_the_other_are_a_request_with_all_of_them() -> None:
-    events = [envelope(id=f"e{number}", message=msgspec.Raw(b'"%s"' % (b"x" * 50 * number))) for number in range(8)]
-    request = plugin_pb2.HandleStreamEventsRequest.FromString(b"".join(map(request_of, events)))
-    assert list(request.events) == [from_envelope(event) for event in events]
-    alone = plugin_pb2.HandleStreamEventRequest.FromString(request_of(events[7]))
-    assert alone.event == from_envelope(events[7])
 
 
 def test_an_event_keeps_what_is_known_about_it() -> None:

@@ -68,7 +68,8 @@ def _new(args: Namespace) -> int:
 
     made = create(args.name, args.lang, into=args.directory)
     test = "go test ./..." if args.lang == "go" else "python -m pytest"
-    _say(f"Made {made}. Next:", f"  cd {made}", f"  {test}", "  km-client plugin build .")
+    run_it = "  km-client monitor --plugin . -- YOUR-MCP-SERVER"
+    _say(f"Made {made}. Next:", f"  cd {made}", f"  {test}", "  km-client plugin build .", run_it)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The events that wait for one plugin, serialised: bounded in number and bytes, what does not fit is counted by reason.
+"""The events that wait for one plugin: bounded in number and bytes, what does not fit is counted by reason.
 
     >>> queue.offer(events); queue.take(64); queue.settled()
 
@@ -12,6 +12,8 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Literal
+
+from km_plugin_sdk.wire import plugin_pb2
 
 MOST_EVENTS = 20_000  # half a second of the fastest plugin
 MOST_BYTES = 32 * 1024 * 1024  # for each plugin; a laptop runs a handful
@@ -29,41 +31,41 @@ class EventQueue:
     ) -> None:
         self._wake = wake
         self._most_events, self._most_bytes = most_events, most_bytes
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[tuple[plugin_pb2.StreamEvent, int]] = deque()
         self._bytes = 0
         self._under_way = 0
         self._dropped: Counter[DropReason] = Counter()
         self._lock = threading.Lock()
 
-    def offer(self, events: Iterable[bytes]) -> None:
-        """Take what fits."""
+    def offer(self, events: Iterable[tuple[plugin_pb2.StreamEvent, int]]) -> None:
+        """Take what fits of (event, its size in bytes)."""
         with self._lock:
             was_empty = not self._waiting
-            for event in events:
-                size = len(event)
+            for event, size in events:
                 if size > BATCH_BYTES:
                     self._dropped["too_large"] += 1
                 elif len(self._waiting) >= self._most_events or self._bytes + size > self._most_bytes:
                     self._dropped["queue_full"] += 1
                 else:
-                    self._waiting.append(event)
+                    self._waiting.append((event, size))
                     self._bytes += size
             wakes = was_empty and bool(self._waiting)
         if wakes:
             self._wake()
 
-    def take(self, most: int = BATCH_EVENTS) -> list[bytes]:
+    def take(self, most: int = BATCH_EVENTS) -> list[plugin_pb2.StreamEvent]:
         """The next batch, of at most `most` events and `BATCH_BYTES`; empty when nothing waits.
 
         It counts as under way until `settled`.
         """
-        batch: list[bytes] = []
+        batch: list[plugin_pb2.StreamEvent] = []
         size = 0
         with self._lock:
-            waiting = self._waiting
-            while waiting and len(batch) < most and (size := size + len(waiting[0])) <= BATCH_BYTES:
-                batch.append(waiting.popleft())
-            self._bytes -= sum(map(len, batch))
+            while self._waiting and len(batch) < most and size + self._waiting[0][1] <= BATCH_BYTES:
+                event, event_size = self._waiting.popleft()
+                self._bytes -= event_size
+                size += event_size
+                batch.append(event)
             self._under_way = len(batch)
         return batch
 

@@ -27,7 +27,8 @@ def check(path: Path) -> Path | None:
     """The dynamic loader the program asks for, or None for a static one. Raises `RefusedError`."""
     if not path.is_file():
         what = "is a directory" if path.is_dir() else "does not exist"
-        raise RefusedError("program_missing", f"the plugin's program `{path}` {what}", "build it: `go build`")
+        hint = f"build it: `km-client plugin build {path.parent}`"
+        raise RefusedError("program_missing", f"the plugin's program `{path}` {what}", hint)
     if not os.access(path, os.X_OK):
         raise RefusedError("program_not_executable", f"`{path}` is not executable", f"`chmod +x {path}`")
     return _loader(path) if sys.platform == "linux" else None

@@ -10,22 +10,18 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from google.protobuf.message import DecodeError
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 from km_plugin_sdk.wire import plugin_pb2
 
-from km_client.plugins.connection import DISCONNECTED
-from km_client.plugins.deadline import MARGIN_SECONDS, within
+from km_client.plugins.connection import DISCONNECTED, BadAnswerError
 from km_client.plugins.errors import CrashError
-from km_client.plugins.event_link import EventLink
 from km_client.plugins.event_queue import EventQueue
 from km_client.plugins.logs import PluginLog
 from km_client.plugins.session import Session
 from km_client.plugins.settings import HUNG_AFTER_DEADLINES
 
-Batch = list[bytes]  # serialised events, as stream_events.py makes them
-_SERVICE = "/km.plugin.v1.KilometersPlugin"
+Batch = list[plugin_pb2.StreamEvent]
 
 
 @dataclass(slots=True)
@@ -51,7 +47,6 @@ class Feeder:
         self._timeout = session.deadlines.call
         self._takes_batches = True
         self._late_in_a_row = 0
-        self._link: EventLink | None = None
 
     async def run(self) -> None:
         """Raises `CrashError`. Returns after `end`, between two batches."""
@@ -95,14 +90,13 @@ class Feeder:
             self._late_in_a_row = 0
         except TimeoutError:
             await self._late(batch)
+        except BadAnswerError as error:
+            self._queue.drop(len(batch), "crash")
+            raise CrashError("bad_answer", str(error.message), "build it with our contract, sdk/proto") from None
         except GRPCError as error:
             if error.status is Status.UNIMPLEMENTED and self._takes_batches:
                 raise NotImplementedError from None
             await self._refused(batch, error)
-        except DecodeError:
-            self._queue.drop(len(batch), "crash")
-            hint = "build it with our contract, sdk/proto"
-            raise CrashError("bad_answer", "the plugin's answer to a batch of events makes no sense", hint) from None
         except DISCONNECTED:
             self._queue.drop(len(batch), "crash")
             raise await self._session.lost("the plugin closed its connection") from None
@@ -111,18 +105,16 @@ class Feeder:
             raise
 
     async def _send_batch(self, batch: Batch) -> None:
-        said = await self._answer("HandleStreamEvents", b"".join(batch))
-        answer = plugin_pb2.HandleStreamEventsResponse.FromString(said)
+        request = plugin_pb2.HandleStreamEventsRequest(events=batch)
+        connection = self._session.connection
+        answer = await connection.call(connection.plugin.HandleStreamEvents, request, self._timeout)
         self._count(len(batch), min(answer.failed, len(batch)), answer.error)
 
-    async def _send_one(self, event: bytes) -> None:
-        answer = plugin_pb2.HandleStreamEventResponse.FromString(await self._answer("HandleStreamEvent", event))
+    async def _send_one(self, event: plugin_pb2.StreamEvent) -> None:
+        request = plugin_pb2.HandleStreamEventRequest(event=event)
+        connection = self._session.connection
+        answer = await connection.call(connection.plugin.HandleStreamEvent, request, self._timeout)
         self._count(1, 0 if answer.success else 1, answer.error)
-
-    async def _answer(self, method: str, request: bytes) -> bytes:
-        if self._link is None:
-            self._link = await self._session.connection.event_link(self._timeout + MARGIN_SECONDS)
-        return await within(self._timeout, self._link.call(f"{_SERVICE}/{method}", request))
 
     def _count(self, events: int, failed: int, error: str) -> None:
         self._delivery.handled += events - failed

@@ -7,7 +7,7 @@ and nothing here raises into the agent: it ends up in `status()` and in the plug
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, NoReturn
 
 from grpclib.const import Status
@@ -46,12 +46,12 @@ class PluginHost:
         self._retry_at: float | None = None
         self._changed = asyncio.Condition()
 
-    def offer(self, events: Sequence[bytes]) -> None:
-        """Take serialised events (stream_events.py) for the plugin; never waits."""
+    def offer(self, events: Iterable[tuple[plugin_pb2.StreamEvent, int]]) -> None:
+        """Take (event, size) pairs for the plugin; never waits."""
         if self._state in TAKES_EVENTS:
             self._queue.offer(events)
         else:
-            self._queue.drop(len(events), "not_running")
+            self._queue.drop(sum(1 for _ in events), "not_running")
 
     async def run(self) -> None:
         """From start to end: returns when the plugin is stopped, refused or disabled."""

@@ -2,22 +2,21 @@
 
 >>> from_envelope(event).message
 b'{"jsonrpc": "2.0", "id": 1, "method": "tools/call"}'
->>> b"".join(map(request_of, events))          # a HandleStreamEventsRequest, ready to be sent
 """
 
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
+from google.protobuf.timestamp_pb2 import Timestamp
 from km_plugin_sdk.wire import plugin_pb2
 from km_protocol.envelope import Event, Party
 
 # Go plugins refuse calls over 4 MiB; a message this long is a file in disguise, and its beginning says which.
 MOST_MESSAGE_BYTES = 1024 * 1024
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIELD_1 = b"\x0a"  # field 1, of the kind that has a length: `events`, and `event`
+_EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
 
 
 def from_envelope(event: Event) -> plugin_pb2.StreamEvent:
@@ -44,25 +43,6 @@ def from_envelope(event: Event) -> plugin_pb2.StreamEvent:
     return built
 
 
-def request_of(event: Event) -> bytes:
-    """The event as a HandleStreamEventsRequest of one, serialised. Raises like `from_envelope`.
-
-    Several of them, one after the other, are a request with all their events (protobuf encoding, "last one wins and
-    repeated fields are concatenated"); and as the field's number is the same, each is a HandleStreamEventRequest too.
-    """
-    message = from_envelope(event).SerializeToString()
-    return _FIELD_1 + _varint(len(message)) + message
-
-
-def _varint(number: int) -> bytes:
-    digits = bytearray()
-    while number > 0x7F:
-        digits.append(number & 0x7F | 0x80)
-        number >>= 7
-    digits.append(number)
-    return bytes(digits)
-
-
 def message_bytes(event: Event) -> bytes:
     """The bytes as one side sent them."""
     if event.message_encoding == "json":
@@ -71,10 +51,10 @@ def message_bytes(event: Event) -> bytes:
     return base64.b64decode(text) if event.message_encoding == "base64" else text.encode("utf-8", "surrogatepass")
 
 
-def _timestamp(event: Event) -> dict[str, int]:
-    """A Timestamp's fields: exact, and ten times as fast as handing over the moment itself."""
-    since = event.timestamp - _EPOCH
-    return {"seconds": since.days * 86_400 + since.seconds, "nanos": since.microseconds * 1000}
+def _timestamp(event: Event) -> Timestamp:
+    """Exact, and four times as fast as `Timestamp.FromDatetime`."""
+    seconds, rest = divmod(event.timestamp - _EPOCH, _SECOND)
+    return Timestamp(seconds=seconds, nanos=rest.microseconds * 1000)
 
 
 def _describe(into: plugin_pb2.Party, party: Party | None) -> None:

@@ -31,7 +31,7 @@ from km_client.plugins.sandbox.attempts import Attempt, AttemptLog
 from km_client.plugins.sandbox.kernel import Kernel, probe
 from km_client.plugins.settings import HostSettings
 from km_client.plugins.status import PluginStatus
-from km_client.plugins.stream_events import request_of
+from km_client.plugins.stream_events import from_envelope
 
 T = TypeVar("T")
 
@@ -75,9 +75,9 @@ class PluginSupervisor:
         hosts = self._chosen(keys)
         if not hosts:
             return
-        serialised = [request_of(event) for event in events]
+        pairs = [(message, message.ByteSize()) for message in map(from_envelope, events)]
         for host in hosts:
-            host.offer(serialised)
+            host.offer(pairs)
 
     def reconfigure(self, keys: Collection[str] | None = None) -> None:
         """Features, tier or tokens changed: running plugins are told, or started anew. Returns at once."""
