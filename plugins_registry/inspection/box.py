@@ -30,6 +30,7 @@ MIB = 1024 * 1024
 _ADDRESS_SPACE = 32 * 1024 * MIB  # Go and Rust reserve far more than they use; `memory` is what counts
 _SYSTEM = ("/usr", "/bin", "/lib", "/lib64", "/etc/alternatives", "/etc/ld.so.cache")
 _TAIL_BYTES = 2000
+_USER = "1000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +59,19 @@ def run(  # noqa: PLR0913 - what a box is made of
     directory: Path,
     limits: Limits | None = None,
     writes: Sequence[Path] = (),
+    lays: Mapping[str, Path] | None = None,
     environment: Mapping[str, str] | None = None,
     stdin: bytes = b"",
     isolated: bool = False,
 ) -> Finished:
-    """Raises `ToolMissingError`, `ToolFailedError` (too long, too much output, killed by a signal)."""
+    """Raises `ToolMissingError`, `ToolFailedError` (too long, too much output, killed by a signal).
+
+    `lays`: files to be found at other places than they have outside, where there are namespaces.
+    """
     limits = limits or Limits()
     if isolated and not has_namespaces():
         raise ToolMissingError("bubblewrap is not installed, or this system does not let it make namespaces")
-    boxed = [*_limiting(limits), *_enclosing(shows, writes, directory, limits.scratch), *command]
+    boxed = [*_limiting(limits), *_enclosing(shows, writes, directory, limits.scratch, lays or {}), *command]
     variables = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", **(environment or {})}  # noqa: S108 - the box's own
     started = time.monotonic()
     with tempfile.TemporaryFile() as given:
@@ -110,12 +115,16 @@ def _limiting(limits: Limits) -> list[str]:
     return [program, *(f"--{name}={value}" for name, value in values.items()), "--"]
 
 
-def _enclosing(shows: Sequence[Path], writes: Sequence[Path], directory: Path, scratch: int) -> list[str]:
+def _enclosing(
+    shows: Sequence[Path], writes: Sequence[Path], directory: Path, scratch: int, lays: Mapping[str, Path]
+) -> list[str]:
     if not has_namespaces():
         return []
     words = _namespaces(scratch)
     for path in dict.fromkeys(shows):
         words += ["--ro-bind", str(path), str(path)]
+    for inside, path in lays.items():
+        words += ["--ro-bind", str(path), inside]
     for path in writes:
         words += ["--bind", str(path), str(path)]
     return [*words, "--chdir", str(directory), "--"]
@@ -123,6 +132,7 @@ def _enclosing(shows: Sequence[Path], writes: Sequence[Path], directory: Path, s
 
 def _namespaces(scratch: int) -> list[str]:
     words = ["bwrap", "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    words += ["--uid", _USER, "--gid", _USER]  # nobody special: as root it could make no namespace of its own in there
     words += ["--hostname", "checks", "--proc", "/proc", "--dev", "/dev", "--size", str(scratch), "--tmpfs", "/tmp"]  # noqa: S108
     for path in filter(os.path.exists, _SYSTEM):
         words += ["--ro-bind", path, path]

@@ -1,4 +1,4 @@
-"""The plugin under the sandbox it will have at a customer's, fed with the golden event stream.
+"""The plugin under the sandbox it will have at a customer's, fed with the golden event stream, beside bait.
 
     km-client plugin try SOURCE --json
     → {"ok": true, "handled": 20, "failed": 0, "attempted": [], "memory_bytes": 31457280, "seconds": 1.1, …}
@@ -26,9 +26,14 @@ from plugins_registry.inspection.source_tree import SourceTree
 CHECK = "trial"
 _LIMITS = box.Limits(seconds=90.0, memory=2048 * box.MIB, output=4 * box.MIB)
 _MOST_MEMORY = 256 * box.MIB  # the guide's plugin holds 20
+_STOLEN = (".ssh/id_rsa", ".ssh/id_ed25519", ".aws/credentials", ".netrc", ".config/kilometers/credentials.json")
+_BAIT = [f"{home}/{name}" for home in ("/root", "/home/user") for name in _STOLEN]
+_BAIT += ["/etc/passwd", "/etc/shadow", "/etc/hostname"]
 _HINT = "`km-client plugin try .` shows the same"
 # Why this machine cannot try it: never the plugin's fault.
-_MACHINES_FAULTS = frozenset({"sandbox_missing", "platform_unsupported", "python_incompatible", "cli_incompatible"})
+_MACHINES_FAULTS = frozenset(
+    {"sandbox_missing", "sandbox_incomplete", "platform_unsupported", "python_incompatible", "cli_incompatible"}
+)
 
 
 class Attempt(msgspec.Struct):
@@ -71,7 +76,7 @@ def tried(inspection: Inspection) -> Iterator[Finding]:
         if not (place / manifest.entry).is_file():
             yield _about("not-buildable", "high", "does not compile")
             return
-    yield from _judged(_report(runner, place))
+    yield from _judged(_report(runner, place, inspection))
 
 
 def _built(inspection: Inspection, entry: str) -> Path:
@@ -84,10 +89,11 @@ def _built(inspection: Inspection, entry: str) -> Path:
     return place
 
 
-def _report(runner: Path, place: Path) -> Report:
+def _report(runner: Path, place: Path, inspection: Inspection) -> Report:
     finished = box.run(
         [str(runner), "plugin", "try", str(place), "--json"],
         shows=[*runtime_of(runner), place],
+        lays=_bait(inspection.scratch),
         directory=place,
         limits=_LIMITS,
         isolated=True,
@@ -98,6 +104,13 @@ def _report(runner: Path, place: Path) -> Report:
     except msgspec.DecodeError:
         message = f"`{runner.name} plugin try` ended with {finished.code} and no report: {finished.stderr}"
         raise ToolFailedError(message) from None
+
+
+def _bait(scratch: Path) -> dict[str, Path]:
+    """Files that a thief looks for. A path that is not there is refused by nobody, so nobody would hear of it."""
+    bait = scratch / "bait"
+    bait.write_text("")
+    return dict.fromkeys(_BAIT, bait)
 
 
 def _judged(report: Report) -> Iterator[Finding]:

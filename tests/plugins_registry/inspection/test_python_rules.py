@@ -89,7 +89,8 @@ INNOCENT = {
     "a method is called eval": "class A:\n    def eval(self): return 1\nA().eval()",
     "a file in the state directory": "def f(c):\n    p = c.state_dir / 'x'\n    p.write_text('y')\n    open(p, 'w')",
     "a path kept in an object": (
-        "from pathlib import Path\nclass A:\n    def initialize(self, config):\n        self.path = Path(config.state_dir) / 'x'\n"
+        "from pathlib import Path\nclass A:\n    def initialize(self, config):\n"
+        "        self.path = Path(config.state_dir) / 'x'\n"
         "    def save(self):\n        self.path.with_suffix('.new').write_bytes(b'')"
     ),
     "its own file": "from pathlib import Path\n(Path(__file__).parent / 'words.txt').read_text()",
