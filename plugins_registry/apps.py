@@ -5,6 +5,7 @@ from django.apps import AppConfig
 
 class PluginsRegistryConfig(AppConfig):
     name = "plugins_registry"
+    verbose_name = "Plugin registry"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -6,6 +6,7 @@ km-review key register                prove to hold it, with the challenge that 
 km-review list                        what waits for a reviewer, oldest first
 km-review show REVISION               permissions, findings, decisions, payload digests
 km-review sign REVISION               fetch the payload, recompute its digest, ask, sign, upload
+km-review release                     sign what the catalog lists, shown as what is added and what taken away
 
 This is the one place that turns an error into words and an exit code: 1 refused, 2 bad usage, 130 after ctrl-C.
 """
@@ -47,7 +48,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--version", action="version", version=f"km-review {__version__}")
     parser.add_argument("--server", default=server, help="the service's address (or KM_REVIEW_SERVER)")
     parser.add_argument("--key", type=Path, default=default_path(), help="the key's file (default: %(default)s)")
-    commands = parser.add_subparsers(required=True, metavar="key|list|show|sign")
+    commands = parser.add_subparsers(required=True, metavar="key|list|show|sign|release")
     _add_key(commands.add_parser("key", help="make, show or register your key"))
     listing = commands.add_parser("list", help="what waits for a reviewer")
     listing.add_argument("--json", action="store_true", help="print one JSON object")
@@ -61,6 +62,8 @@ def _parser() -> ArgumentParser:
     sign.add_argument("--platform", help="only this one (default: each that waits for you)")
     sign.add_argument("--expect", metavar="DIGEST", help="sign only this payload digest, from a build of your own")
     sign.set_defaults(run=verbs.sign)
+    release = commands.add_parser("release", help="sign what the catalog lists")
+    release.set_defaults(run=verbs.release)
     return parser
 
 

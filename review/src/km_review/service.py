@@ -74,6 +74,19 @@ class Service:
         target = f"/api/review/revisions/{quote(public_id, safe='')}/approvals"
         return self._call("POST", target, wire.Signed, body)
 
+    def drafts(self) -> wire.Drafts:
+        return self._call("GET", "/api/review/releases", wire.Drafts)
+
+    def sign_draft(self, draft: wire.Draft, signature: bytes) -> wire.Accepted:
+        """Hand in a signature under catalog metadata."""
+        asked = {
+            "repository": draft.repository,
+            "role": draft.role,
+            "version": draft.version,
+            "signature": reviewing.signature_text(signature),
+        }
+        return self._call("POST", "/api/review/releases", wire.Accepted, msgspec.json.encode(asked))
+
     def _call(self, method: str, target: str, shape: type[Shape], body: bytes = b"") -> Shape:
         with self._send(method, target, body) as response:
             data = _read(response)

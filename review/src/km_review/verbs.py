@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from km_protocol.kmpkg import dsse, keys
 
-from km_review import asking, key_file, words
+from km_review import asking, certified, key_file, releases, words
 from km_review.errors import ReviewError
 from km_review.key_file import KeyFile
 from km_review.payload import Examined, examined
@@ -64,11 +64,30 @@ def sign(args: Namespace) -> int:
     revision = service.revision(args.revision)
     _say(*words.shown(revision))
     for build in _waiting(revision, args.platform):
-        _sign_one(service, key, revision, build, args.expect)
+        certified.remember(args.key, _sign_one(service, key, revision, build, args.expect))
     return 0
 
 
-def _sign_one(service: Service, key: KeyFile, revision: Shown, build: Build, expected: str | None) -> None:
+def release(args: Namespace) -> int:
+    """Sign each change of the catalog that waits for this reviewer; every one is shown, and asked about."""
+    key = _opened(args)
+    service = Service(_address(args), key)
+    drafts = service.drafts().drafts
+    if not drafts:
+        _say("Nothing of the catalog waits for your signature.")
+    for draft in drafts:
+        change = releases.read(draft)
+        _say("", *releases.words_of(change, certified.digests(args.key)))
+        if asking.answer(f"Type `{AGREED}` to sign this") != AGREED:
+            raise ReviewError("not_signed", "nothing more was signed")
+        accepted = service.sign_draft(draft, key.sign(change.signed))
+        done = "published" if accepted.published else "it waits for another reviewer"
+        _say(f"Signed {words.plain(draft.role)}: {done}.")
+    return 0
+
+
+def _sign_one(service: Service, key: KeyFile, revision: Shown, build: Build, expected: str | None) -> str:
+    """The digest that was certified."""
     found = _fetched(service, revision, build)
     _say("", *_question(build.platform, found))
     if expected is not None and expected != found.digest:
@@ -78,6 +97,7 @@ def _sign_one(service: Service, key: KeyFile, revision: Shown, build: Build, exp
         raise ReviewError("not_signed", "nothing was signed")
     signed = service.upload(revision.revision, build.platform, dsse.sign(found.statement, [key]))
     _say(f"Signed {words.plain(build.platform)}: {signed.signatures} of {signed.threshold} signatures.")
+    return found.digest
 
 
 def _fetched(service: Service, revision: Shown, build: Build) -> Examined:

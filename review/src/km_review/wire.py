@@ -58,6 +58,26 @@ class Signed(msgspec.Struct, frozen=True):
     threshold: int
 
 
+class Draft(msgspec.Struct, frozen=True):
+    """Catalog metadata that waits for this reviewer: `signed` and `published` in base64."""
+
+    repository: str
+    role: str
+    version: int
+    signed: str
+    published: str | None = None
+
+
+class Drafts(msgspec.Struct, frozen=True):
+    drafts: list[Draft]
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """Whether the metadata is published with this signature."""
+
+    published: bool
+
+
 class Problem(msgspec.Struct, frozen=True):
     code: str
     message: str
