@@ -44,11 +44,11 @@ def source(place: Path, files: Mapping[str, str | bytes], runtime: str = "python
     return place
 
 
-def python(place: Path, code: str, file: str = "main.py", **permissions: bool) -> list[Finding]:
+def python(place: Path, code: str, *, file: str = "main.py", **permissions: bool) -> list[Finding]:
     return list(python_rules.check(SourceTree(source(place, {file: code})), permissions))
 
 
-def go(place: Path, code: str, file: str = "main.go", **permissions: bool) -> list[Finding]:
+def go(place: Path, code: str, *, file: str = "main.go", **permissions: bool) -> list[Finding]:
     return list(go_rules.check(SourceTree(source(place, {file: code}, "go")), permissions))
 
 

@@ -156,7 +156,7 @@ def test_python_without_the_linter_leaves_it_not_run(tmp_path: Path, monkeypatch
     bare = tmp_path / "python"
     bare.write_text("#!/bin/sh\necho 'No module named bandit' >&2\nexit 1\n")
     bare.chmod(0o755)
-    monkeypatch.setattr(linters.sys, "executable", str(bare))
+    monkeypatch.setattr(sys, "executable", str(bare))
     monkeypatch.setattr(linters, "runtime_of", lambda _: (tmp_path,))
     (result,) = checked(source(tmp_path / "a", {"main.py": ""}), "bandit").values()
     assert (result.state, result.detail) == ("not_run", "`bandit` is not installed")

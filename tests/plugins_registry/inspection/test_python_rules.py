@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,7 +129,8 @@ def test_its_innocent_twin_is_not(tmp_path: Path, case: str) -> None:
 def test_what_the_manifest_asks_for_stands_in_nobodys_way(
     tmp_path: Path, code: str, permission: str, rule: str | None
 ) -> None:
-    found = python(tmp_path, code, **{permission: True})
+    permissions: dict[str, Any] = {permission: True}
+    found = python(tmp_path, code, **permissions)
     assert grave(found) == set()
     assert rule is None or rule in rules(found)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.files.storage import FileSystemStorage
@@ -62,7 +63,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, **tools: Tool) -> None:
     monkeypatch.setattr(checking, "SCANS", tuple(Check(name, tool.run) for name, tool in tools.items()))
 
 
-def submitted(world: World, files: dict[str, bytes] | None = None, **changed: object) -> Revision:
+def submitted(world: World, files: dict[str, bytes] | None = None, **changed: Any) -> Revision:
     return world.walk(world.revision(manifest(**changed), files or CLEAN), Action.SUBMIT)
 
 
