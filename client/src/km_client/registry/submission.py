@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from km_protocol.kmpkg.archive_writer import Member, write_archive
-from km_protocol.kmpkg.manifest import FILE_NAME
+from km_protocol.kmpkg.manifest import FILE_NAME, Manifest, parse
 from km_protocol.kmpkg.source_archive import MEDIA_TYPE, SOURCE_LIMITS, is_left_out, open_source
 
 from km_client import config, credentials
@@ -78,7 +78,8 @@ def packed(directory: Path) -> Packed:
     """Raises `ManifestError`, `PackageError`, `ClientError`, `OSError`; nothing is written to the directory."""
     if not (directory / FILE_NAME).is_file():
         raise ClientError("no_manifest", f"there is no `{directory / FILE_NAME}`", "`km-client plugin new` makes one")
-    members = [Member(name, _reading(directory / name)) for name in _sources(directory, "")]
+    built = _built(parse((directory / FILE_NAME).read_bytes()))
+    members = [Member(name, _reading(directory / name)) for name in _sources(directory, "") if name != built]
     made = io.BytesIO()
     write_archive(members, made, SOURCE_LIMITS)
     source = open_source(made)
@@ -131,6 +132,11 @@ def _refusal(answer: Answer, url: str) -> ClientError:
             "not_kilometers", message, "see that `km-client config get api_url` is the service's address"
         )
     return ClientError(code, message, hint)
+
+
+def _built(manifest: Manifest) -> str:
+    """The program that the author's own build left behind: the registry makes its own."""
+    return manifest.entry if manifest.runtime == "go" else ""
 
 
 def _sources(top: Path, within: str) -> Iterator[str]:
