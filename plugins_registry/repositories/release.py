@@ -71,6 +71,7 @@ def prepare(*, at: datetime) -> int:
         catalog = RepositoryState.objects.select_for_update().get(name=CATALOG)
         sorting = bins(catalog)
         if sorting is not None:
+            _renew(catalog, delegating.reviewers_of(targets), sorting.bit_length, at)
             for role, listed in _by_bin(sorting, _certified(private=False)).items():
                 _draft(catalog, role, listed, known, at)
         for owner, listed in _by_owner():
@@ -191,11 +192,23 @@ def _draft(state: RepositoryState, role: str, listed: Listed, known: set[str], a
         _write(state, role, listed, (published.version if published else 0) + 1, at)
 
 
+def _renew(catalog: RepositoryState, reviewers: Sequence[Key], bits: int, at: datetime) -> None:
+    """Draft `release` itself again before it runs out; what it delegates stays as it is."""
+    newest = files.newest(catalog, RELEASE)
+    waits = ReleaseDraft.objects.filter(repository=catalog, role=RELEASE, completed_at__isnull=True).exists()
+    if newest and not waits and _ends_soon(Metadata[Targets].from_bytes(newest.data).signed, at):
+        found(reviewers, bits, at=at)
+
+
+def _ends_soon(signed: Targets, at: datetime) -> bool:
+    return signed.expires - at <= RELEASE_LIFETIME / 3
+
+
 def _still_holds(published: Published, listed: Listed, known: set[str], at: datetime) -> bool:
     """It lists what is certified, has a while to go, and two who signed it are reviewers still."""
     signed = Metadata[Targets].from_bytes(published.data)
     enough = len(signed.signatures.keys() & known) >= REVIEW_THRESHOLD
-    return enough and signed.signed.targets == listed and signed.signed.expires - at > RELEASE_LIFETIME / 3
+    return enough and signed.signed.targets == listed and not _ends_soon(signed.signed, at)
 
 
 def _may_stay(draft: ReleaseDraft, listed: Listed, at: datetime) -> bool:
