@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import selectors
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +31,7 @@ _MIB = 1024 * 1024
 NOBODY = 65534
 _SEARCH = "/usr/local/bin:/usr/bin:/bin"
 _CHUNK_BYTES = 256 * 1024
+_PRLIMIT = "/usr/bin/prlimit"
 _INSTALL = "install bubblewrap (`apt-get install bubblewrap`) and allow unprivileged user namespaces"
 END_SECONDS = 5.0  # from the kill of the box's init until bubblewrap has seen it; milliseconds on an idle machine
 # The program's own words go to the log; when it has succeeded, what lies in /out goes to stdout.
@@ -94,9 +94,9 @@ def run(job: Job, output: IO[bytes], limits: Limits = LIMITS) -> Ran:
     bubblewrap = shutil.which("bwrap", path=os.environ.get("PATH", "") + os.pathsep + _SEARCH)
     if bubblewrap is None:
         raise NoSandbox("there is no `bwrap` on this machine, so nothing is built here", _INSTALL)
-    command = [bubblewrap, *_walls(job, limits), "--", *_inside(job.command, limits)]
+    command = [*_limited(limits), bubblewrap, *_walls(job, limits), "--", *_inside(job.command, limits)]
     started = time.monotonic()
-    with _started(command, limits) as process:
+    with _started(command) as process:
         log = _follow(process, output, limits)
         exit_code = process.wait(timeout=max(END_SECONDS, limits.wall_seconds))
     if exit_code != 0 and log.startswith("bwrap: "):
@@ -131,11 +131,11 @@ def _walls(job: Job, limits: Limits) -> Iterator[str]:
 
 def _inside(command: Sequence[str], limits: Limits) -> list[str]:
     """The number of processes is limited within: the kernel counts them for each user namespace."""
-    return ["/usr/bin/prlimit", f"--nproc={limits.processes}", "--", "/bin/sh", "-c", _SCRIPT, "build", *command]
+    return [_PRLIMIT, f"--nproc={limits.processes}", "--", "/bin/sh", "-c", _SCRIPT, "build", *command]
 
 
 @contextmanager
-def _started(command: Sequence[str], limits: Limits) -> Iterator[subprocess.Popen[bytes]]:
+def _started(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
     """bubblewrap: its result on stdout, its words on stderr. Nothing of it is alive afterwards."""
     as_root = os.geteuid() == 0
     try:
@@ -147,7 +147,7 @@ def _started(command: Sequence[str], limits: Limits) -> Iterator[subprocess.Pope
             env={},
             cwd="/",
             start_new_session=True,
-            preexec_fn=_limiter(limits),  # noqa: PLW1509 - system calls only, no lock is taken
+            umask=0o022,
             user=NOBODY if as_root else None,
             group=NOBODY if as_root else None,
             extra_groups=[] if as_root else None,
@@ -173,21 +173,16 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.kill()
 
 
-def _limiter(limits: Limits) -> Callable[[], None]:
+def _limited(limits: Limits) -> list[str]:
+    """Set by a program, since nothing of ours may run between fork and exec in a worker that has threads."""
     wanted = {
-        resource.RLIMIT_CPU: limits.cpu_seconds,
-        resource.RLIMIT_AS: limits.address_space,
-        resource.RLIMIT_FSIZE: limits.file_bytes,
-        resource.RLIMIT_NOFILE: limits.open_files,
-        resource.RLIMIT_CORE: 0,
+        "cpu": limits.cpu_seconds,
+        "as": limits.address_space,
+        "fsize": limits.file_bytes,
+        "nofile": limits.open_files,
+        "core": 0,
     }
-
-    def limit() -> None:
-        for name, most in wanted.items():
-            resource.setrlimit(name, (most, most))
-        os.umask(0o022)
-
-    return limit
+    return [_PRLIMIT, *(f"--{name}={most}" for name, most in wanted.items()), "--"]
 
 
 def _follow(process: subprocess.Popen[bytes], output: IO[bytes], limits: Limits) -> str:
