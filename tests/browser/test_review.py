@@ -13,6 +13,7 @@ from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from core.clock import now
+from plugins_registry import review
 from plugins_registry.models import Revision
 from tests.browser.conftest import ARGUMENTS, CHROMIUM
 from tests.plugins_registry.console.conftest import own_storage  # noqa: F401 - a fixture
@@ -128,4 +129,22 @@ def test_the_pages_beside_the_queue_open_without_complaint(desk: Desk, revision:
     page.goto(f"{desk.url}/admin/plugins_registry/revision/{revision[1].pk}/change/")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     desk.picture(page, "revision-dark")
+    assert desk.complaints == []
+
+
+def test_an_author_reads_what_was_found_and_appeals(desk: Desk, revision: tuple[World, Revision]) -> None:
+    world, row = revision
+    page = desk.sign_in(world.carl)
+    page.goto(f"{desk.url}/app/plugins/submissions")
+    desk.picture(page, "submissions")
+    review.decide(row, "security", world.ann, "reject", "secrets", "A key in main.py, line 5.", at=now())
+    page.get_by_role("link", name="slow-tools").first.click()
+    expect(page.get_by_text("alert(2)").first).to_be_visible()
+    page.get_by_label("What was overlooked").fill("It is the documented example.")
+    desk.picture(page, "submission")
+    page.get_by_role("button", name="Appeal").click()
+    expect(page.get_by_text("It is the documented example.")).to_be_visible()
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    desk.picture(page, "submission-narrow")
     assert desk.complaints == []
