@@ -31,6 +31,7 @@ _ADDRESS_SPACE = 32 * 1024 * MIB  # Go and Rust reserve far more than they use; 
 _SYSTEM = ("/usr", "/bin", "/lib", "/lib64", "/etc/alternatives", "/etc/ld.so.cache")
 _TAIL_BYTES = 2000
 _USER = "1000"
+_GONE_SECONDS = 5.0  # until the kernel has taken down a process namespace: milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     """With the whole group; bubblewrap's end is the end of everything in its process namespace."""
     with contextlib.suppress(ProcessLookupError):  # it has ended by itself
         os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):  # what closed its output is not seen to end
+        process.communicate(timeout=_GONE_SECONDS)
     process.wait()
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:

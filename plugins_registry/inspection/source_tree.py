@@ -18,8 +18,8 @@ from km_protocol.kmpkg.limits import LIMITS
 
 MOST_TEXT_BYTES = 2 * 1024 * 1024  # of one file; what is longer is reported, not read
 VENDOR = "vendor/"
-SITE = "site/"
 TESTS = "tests/"
+PYTHON = (".py", ".pyw", ".pyi")
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -37,13 +37,13 @@ class SourceFile:
 
     @property
     def is_vendored(self) -> bool:
-        """Another's code, brought along."""
-        return self.name.startswith((VENDOR, SITE))
+        """Another's code, brought along. Python has no such place: what lies there can be imported like any other."""
+        return self.name.startswith(VENDOR) and not self.name.endswith(PYTHON)
 
     @property
     def is_test(self) -> bool:
-        """Never part of a package: see docs/plugins/package.md, and Go's own rule."""
-        return self.name.startswith(TESTS) or self.name.endswith("_test.go")
+        """Never part of a package: of Python the directory, of Go, which builds `tests/` like any other, the files."""
+        return self.name.endswith("_test.go") if self.name.endswith(".go") else self.name.startswith(TESTS)
 
 
 class SourceTree:

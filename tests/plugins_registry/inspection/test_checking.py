@@ -125,7 +125,7 @@ def test_what_an_author_writes_into_the_source_turns_no_tool_off(tmp_path: Path)
         "main.py": "",
         "build/hidden.py": code,
         "pyproject.toml": quiet,
-        "ruff.toml": "exclude = ['*']",
+        "ruff.toml": "exclude = ['*']\n[lint.per-file-ignores]\n'*' = ['S']\n",
         ".bandit": "[bandit]\nskips: B301,B102\nexclude: /",
         "-f.py": code,
     }

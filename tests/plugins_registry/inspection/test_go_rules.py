@@ -60,6 +60,7 @@ def test_declared_capabilities_of_go_are_only_shown(tmp_path: Path) -> None:
 
 def test_a_test_of_go_may_do_what_it_likes(tmp_path: Path) -> None:
     assert go(tmp_path, 'package main\nimport "os/exec"', file="main_test.go") == []
+    assert grave(go(tmp_path / "b", 'package tests\nimport "os/exec"', file="tests/evil.go")) == {"undeclared-system"}
 
 
 def test_code_that_is_not_go_is_seen(tmp_path: Path) -> None:

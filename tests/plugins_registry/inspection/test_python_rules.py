@@ -49,6 +49,7 @@ HOSTILE = {
         "import json\ndef f(c):\n    p = json.loads((c.state_dir / 'a').read_text())\n    open(p, 'w')",
         FILES,
     ),
+    "the same in one go": ("import json\ndef f(c):\n    open(json.load(open(c.state_dir / 'a')), 'w')", FILES),
     "a database": ("import sqlite3\nsqlite3.connect('x.db')", FILES),
     "the home": ("from pathlib import Path\nPath.home()", "home-directory"),
     "eval": ("eval('1')", CODE),
@@ -146,7 +147,7 @@ def test_what_is_only_in_tests_is_shown_and_stands_in_nobodys_way(tmp_path: Path
 
 
 def test_a_directory_called_otherwise_is_no_hiding_place(tmp_path: Path) -> None:
-    for file in ("build/x.py", "venv/x.py", "lib/tests/x.py", "a.pyw"):
+    for file in ("build/x.py", "venv/x.py", "vendor/x.py", "site/x.py", "lib/tests/x.py", "a.pyw"):
         assert "evaluates-code" in grave(python(tmp_path, "eval('1')", file=file)), file
 
 
