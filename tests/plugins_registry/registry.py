@@ -101,11 +101,15 @@ class OwnKey:
 
 
 def built(revision: Revision, platform: str = "any", *, digest: str = "ab" * 32, same: bool = True) -> PayloadBuild:
-    return PayloadBuild.objects.create(
+    made, _ = PayloadBuild.objects.update_or_create(  # certifying asks for builds, and some are queued already
         revision=revision,
         platform=platform,
-        state="built",
-        source_sha256=revision.source_id,
-        payload_digest=digest,
-        second_build_matches=same,
+        defaults={
+            "state": "built",
+            "source_sha256": revision.source_id,
+            "payload_digest": digest,
+            "second_build_matches": same,
+        },
     )
+    made.refresh_from_db()
+    return made

@@ -16,9 +16,10 @@ from km_protocol.kmpkg.source_archive import MEDIA_TYPE
 
 from core.clock import now
 from customers import accounts, api_keys
+from customers.errors import FeatureNotAvailable
 from customers.models import Customer
 from customers.scopes import DEFAULT_SCOPES, Scope
-from plugins_registry import plugin_names, queries, states, submissions, uploads
+from plugins_registry import queries, states, submissions, uploads
 from plugins_registry.lifecycle import Action, State
 from plugins_registry.models import Plugin, Revision, Source
 from tests.customers.answers import Call, code
@@ -213,7 +214,7 @@ def test_private_plugins_are_of_the_enterprise_tier(send: Send, author: str, str
 
 def test_a_private_plugin_takes_no_revision_once_the_tier_is_gone(globex: Customer) -> None:
     submitted(globex, visibility="private")
-    with pytest.raises(plugin_names.FeatureNotAvailable):
+    with pytest.raises(FeatureNotAvailable):
         data = upload(archive(version="2.0.0"))
         submissions.submit(globex, data, visibility="", private=False, actor="key:k", at=NOON)
 
