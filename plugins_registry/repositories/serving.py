@@ -16,7 +16,7 @@ from datetime import datetime
 from django.db.models.fields.files import FieldFile
 
 from customers.models import Customer
-from plugins_registry.models import MetadataFile
+from plugins_registry.models import CustomerBuild, MetadataFile
 from plugins_registry.repositories import files, timestamps
 from plugins_registry.repositories.ceremony import DIRECTOR
 from plugins_registry.repositories.dirty import CATALOG
@@ -69,7 +69,7 @@ def package(customer: Customer, path: str, *, at: datetime) -> FieldFile | None:
     wanted = f"{match[1]}/{match[3]}"
     for build in shelves([customer], at=at)[customer.pk].builds:
         if build.sha256 == match[2] and build.path == wanted:
-            return customer.plugin_builds.get(sha256=build.sha256).package
+            return CustomerBuild.objects.get(customer=customer, sha256=build.sha256).package
     return None
 
 

@@ -21,10 +21,9 @@ def own_keys(tmp_path: Path, settings: LazySettings) -> Iterator[None]:
     settings.SIGNER_DIR = tmp_path / "signers"
     settings.SIGNER_PASSPHRASE = "correct horse battery staple"
     settings.SIGNER_URIS = {}
-    registry = settings.STORAGES["registry"] | {"BACKEND": "django.core.files.storage.FileSystemStorage"}
-    settings.STORAGES = settings.STORAGES | {
-        "registry": registry | {"OPTIONS": {"location": str(tmp_path / "registry"), "base_url": None}}
-    }
+    options = {"location": str(tmp_path / "registry"), "base_url": None}
+    storage = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
+    settings.STORAGES = {**settings.STORAGES, "registry": storage}
     signers.forget()
     yield
     signers.forget()

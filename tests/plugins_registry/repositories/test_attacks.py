@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -251,7 +252,7 @@ def test_after_an_emergency_nothing_of_the_stolen_keys_counts_even_with_a_higher
     plan = nothing()
     for role in ONLINE:
         plan = ceremony.with_new_key(plan, role)
-    plan = ceremony.replace(plan, issuers=plan.issuers[-1:], changed=ceremony.EVERYTHING)
+    plan = replace(plan, issuers=plan.issuers[-1:], changed=ceremony.EVERYTHING)
     registry.signed(plan, [*registry.roots[:2], registry.targets], at=now(), emergency=True)
     registry.review(at=now())
     world.publish()
@@ -268,7 +269,7 @@ def test_after_an_emergency_nothing_of_the_stolen_keys_counts_even_with_a_higher
 
 
 def nothing() -> ceremony.Plan:
-    return ceremony.replace(ceremony.present_plan(), changed=frozenset())
+    return replace(ceremony.present_plan(), changed=frozenset())
 
 
 def later() -> Any:

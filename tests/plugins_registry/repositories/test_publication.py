@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,16 @@ def dying(step: Any, *, after: bool) -> Any:
     return killed
 
 
+def keeping(prepared: list[MetadataFile]) -> Any:
+    """A store that keeps what it is given in `prepared`, and ends the process."""
+
+    def store(written: Iterable[MetadataFile]) -> None:
+        prepared.extend(written)
+        raise Killed
+
+    return store
+
+
 def test_a_death_at_any_step_leaves_the_old_view_and_the_next_round_the_new_one(
     acme: tuple[Customer, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,7 +138,7 @@ def test_files_are_written_in_an_order_that_needs_no_transaction(
     downgrade(buyer)
     prepared: list[MetadataFile] = []
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(files, "store", lambda written: [prepared.extend(written), dying(None, after=False)()])
+        patch.setattr(files, "store", keeping(prepared))
         director.publish_due(at=now())
     old, new = ["plain/1.0.0", "shipper/1.0.0"], ["plain/1.0.0"]
     for count, written in enumerate(prepared):

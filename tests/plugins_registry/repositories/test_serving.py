@@ -96,7 +96,7 @@ def test_a_package_is_sent_only_while_its_customer_may_run_it(registry: Founded,
 def test_a_package_whose_file_is_gone_is_a_failure_of_ours(registry: Founded, acme: tuple[Customer, str]) -> None:
     buyer, key = acme
     build = world.built(world.published(registry, "slow-tools", at=now()), buyer)
-    build.package.storage.delete(build.package.name)
+    build.package.delete(save=False)
     name = f"km-plugin-slow-tools-{build.sha256[:12]}.kmpkg"
     address = f"/api/tuf/director/{buyer.public_id}/targets/slow-tools/1.0.0/linux-amd64/{build.sha256}.{name}"
     assert get(address, key).status_code == 503

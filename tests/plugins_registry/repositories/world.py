@@ -20,8 +20,9 @@ from django.contrib.auth import get_user_model
 from django.core.files.base import ContentFile
 from django.test import Client
 from km_protocol.kmpkg import keys
+from securesystemslib.signer import SSlibKey
 from tuf.api.exceptions import DownloadHTTPError
-from tuf.api.metadata import Metadata, Root
+from tuf.api.metadata import Metadata, Root, Targets
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from core.clock import now
@@ -54,7 +55,7 @@ class Person:
     private: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
 
     @property
-    def public(self) -> key_files.SSlibKey:
+    def public(self) -> SSlibKey:
         return key_files.public_of(self.private)
 
     @property
@@ -262,7 +263,7 @@ def _client(directory: Path, path: str, fetcher: Served, root: bytes) -> Updater
 def listed(client: Updater) -> list[str]:
     """What a director lists, by plugin and version, after a refresh."""
     client.refresh()
-    targets = Metadata.from_file(str(Path(client._dir) / "targets.json")).signed.targets
+    targets = Metadata[Targets].from_file(str(Path(client._dir) / "targets.json")).signed.targets
     return sorted("/".join(path.split("/")[:2]) for path in targets)
 
 

@@ -13,8 +13,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from tuf.api.metadata import Metadata
 
+from core.clock import now
 from plugins_registry.models import MetadataFile, SigningRole
-from plugins_registry.repositories import ceremony
+from plugins_registry.repositories import ceremony, metadata
+from plugins_registry.signing import key_files
 from tests.plugins_registry.repositories import world
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -121,7 +123,7 @@ def test_rotation_and_emergency_go_through_the_same_hands(db: None, people: Path
     sign(people, "ann", "bob", "safe")
     run(CEREMONY, "assemble", "--dir", people / "hand")
     for name in ("rita", "rolf"):
-        world.registered(holder(people, name), name, at=world.now())
+        world.registered(holder(people, name), name, at=now())
     dora = keygen(people, "dora")
     old = ceremony.read_public(people / "ann.pem.pub").keyid
     replaced = ("--replace-root", old, "--root-key", people / "dora.pem.pub")
@@ -145,8 +147,8 @@ def test_rotation_and_emergency_go_through_the_same_hands(db: None, people: Path
 
 def test_signing_needs_no_database(people: Path, tmp_path: Path) -> None:
     (tmp_path / "hand").mkdir()
-    unsigned = ceremony.metadata.root("catalog", 1, world.later(world.now(), days=1), {"root": []})
-    (tmp_path / "hand" / "1.catalog.root.json").write_bytes(ceremony.metadata.written(unsigned))
+    unsigned = metadata.root("catalog", 1, world.later(now(), days=1), {"root": []})
+    (tmp_path / "hand" / "1.catalog.root.json").write_bytes(metadata.written(unsigned))
     command = [sys.executable, "manage.py", CEREMONY, "sign", "--dir", tmp_path / "hand", "--key", people / "ann.pem"]
     environment = os.environ | {
         "KM_DATA_DIR": str(tmp_path / "data"),
@@ -173,5 +175,5 @@ def test_a_passphrase_that_anybody_guesses_is_refused(tmp_path: Path, text: str)
 
 
 def holder(people: Path, name: str) -> world.Person:
-    private = ceremony.key_files.load(people / f"{name}.pem", b"correct horse battery staple")
+    private = key_files.load(people / f"{name}.pem", b"correct horse battery staple")
     return world.Person(private)

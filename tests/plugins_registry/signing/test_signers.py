@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,9 +149,7 @@ def test_a_key_in_a_hardware_module_signs_and_never_leaves_it(db: None, softhsm:
 
 
 def test_a_role_moves_from_a_file_into_a_hardware_module(registry: Founded, softhsm: str) -> None:
-    plan = ceremony.with_new_key(
-        ceremony.replace(ceremony.present_plan(), changed=frozenset()), Role.CATALOG_SNAPSHOT, softhsm
-    )
+    plan = ceremony.with_new_key(replace(ceremony.present_plan(), changed=frozenset()), Role.CATALOG_SNAPSHOT, softhsm)
     registry.signed(plan, registry.roots[:2], at=now())
     root = ceremony.latest_root("catalog")
     assert isinstance(root, Metadata)
