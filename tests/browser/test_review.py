@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Dialog, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from core.clock import now
@@ -42,13 +42,17 @@ class Desk:
         page = self.context.new_page()
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
-        page.on("dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss()))
+        page.on("dialog", self._dialog)
         page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
         page.goto(f"{self.url}/admin/")
         page.fill("[name=username]", user.get_username())
         page.fill("[name=password]", "correct horse battery staple")
         page.click("button[type=submit]")
         return page
+
+    def _dialog(self, dialog: Dialog) -> None:
+        self.complaints.append(dialog.message)
+        dialog.dismiss()
 
     def picture(self, page: Page, name: str) -> None:
         if PICTURES:

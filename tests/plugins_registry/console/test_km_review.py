@@ -203,7 +203,7 @@ def test_somebody_elses_public_key_is_not_registered(world: World, tmp_path: Pat
 
 def signed_get(server: str, key: key_file.KeyFile, target: str, /, **changed: Any) -> int:
     """The status of a request whose proof is over other facts than its own where `changed` says so."""
-    facts = {"method": "GET", "target": target, "at": int(time.time()), "body": b""} | changed
+    facts: dict[str, Any] = {"method": "GET", "target": target, "at": int(time.time()), "body": b""} | changed
     proof = reviewing.Proof(key.keyid, facts["at"], key.sign(reviewing.request_bytes(**facts)))
     headers = {"Authorization": reviewing.authorization(proof)}
     return requests.get(server + target, headers=headers, timeout=10).status_code
@@ -236,7 +236,7 @@ def draft(digest: str, **changed: Any) -> Draft:
     custom = {"payload_digest": digest, "permissions": ["network"]}
     target = metadata.target("slow-tools/1.2.0/any", 0, digest, custom)
     made = metadata.targets("catalog", 3, now() + timedelta(days=30), [target])
-    fields = {"repository": "catalog", "role": "release-0c", "version": 3, "published": None} | changed
+    fields: dict[str, Any] = {"repository": "catalog", "role": "release-0c", "version": 3, "published": None} | changed
     return Draft(signed=base64.b64encode(made.signed_bytes).decode(), **fields)
 
 

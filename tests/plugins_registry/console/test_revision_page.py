@@ -243,7 +243,7 @@ def test_hostile_words_in_every_field_stay_words(world: World, browser: Browser)
 def test_a_source_that_storage_lost_is_said_so(world: World, browser: Browser) -> None:
     revision = world.to_review(world.revision())
     world.finding(revision)
-    revision.source.file.storage.delete(revision.source.file.name)
+    revision.source.file.storage.delete(str(revision.source.file.name))
     shown = page(browser(world.ann), revision)
     assert "the source cannot be read" in shown
     assert "Use of possibly insecure function" in shown
