@@ -36,7 +36,7 @@ from plugins_registry.states import transition
 RETRY_AFTER = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=25))
 """How long a failed scan rests before it is tried again; after the last, an operator is asked."""
 
-ABANDONED_AFTER = timedelta(minutes=20)
+ABANDONED_AFTER = timedelta(minutes=30)
 """Longer than all checks may take together: whoever began this has ended."""
 
 UNHEARD_AFTER = timedelta(minutes=1)

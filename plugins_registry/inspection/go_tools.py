@@ -19,7 +19,7 @@ from plugins_registry.inspection.source_tree import SourceTree, line_of
 from plugins_registry.inspection.vendored import SDK
 
 LIST, VET = "go_list", "go_vet"
-_LIMITS = box.Limits(seconds=240.0, memory=4096 * box.MIB, output=32 * box.MIB, file=512 * box.MIB)
+_LIMITS = box.Limits(seconds=400.0, memory=4096 * box.MIB, output=32 * box.MIB, file=512 * box.MIB)
 _FIELDS = "ImportPath,Standard,Imports,Deps,Module,Error,DepsErrors,CgoFiles,SFiles,SysoFiles,ForTest"
 _PLACE = re.compile(r"^(?:vet: )?(?:\./)?([^\s:]+\.go):(\d+):(?:(\d+):)? (.*)$")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.files.storage import FileSystemStorage
+from django.core.management import CommandError, call_command
 
 from core.clock import now
 from plugins_registry import scanning, states
@@ -219,3 +220,19 @@ def test_a_submission_nobody_heard_of_is_due_after_a_minute(world: World) -> Non
     revision = submitted(world)
     assert scanning.due(at=now()) == []
     assert scanning.due(at=now() + scanning.UNHEARD_AFTER + timedelta(seconds=1)) == [revision.pk]
+
+
+def test_an_operator_sees_what_failed_and_sends_it_through_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick(monkeypatch, tool=Tool(failures=1))
+    revision = submitted(world)
+    scan(revision)
+    call_command("retry_scan")
+    assert f"{revision.public_id} slow-tools 1.2.0 · 1: tool: failed for the 1. time" in capsys.readouterr().out
+    call_command("retry_scan", revision.public_id)
+    assert scan(revision) is State.SECURITY_REVIEW
+    with pytest.raises(CommandError, match="not possible while"):
+        call_command("retry_scan", revision.public_id)
+    with pytest.raises(CommandError, match="there is no submission"):
+        call_command("retry_scan", "rev_x")
