@@ -36,6 +36,7 @@ from plugins_registry.building.errors import BuildError, DigestDiffers
 from plugins_registry.building.packing import Packed
 from plugins_registry.building.steps import Clock, Steps
 from plugins_registry.models import BuildState, CustomerBuild
+from plugins_registry.repositories.dirty import mark_dirty
 
 _LOOK = "quarantine the plugin, and look into how this came about"
 
@@ -203,6 +204,7 @@ def _keep(claim: claims.Claim, build: CustomerBuild, data: bytes, steps: Steps, 
         if kept:
             subject = f"build:{build.public_id}"
             audit.record("build.signed", subject=subject, at=at, customer=build.customer, sha256=sha256)
+            mark_dirty(build.customer)
     if kept:
         kept_files.forget(unsigned_name(build.public_id, build.build_key_public))
     return kept

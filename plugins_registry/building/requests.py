@@ -18,6 +18,7 @@ from plugins_registry.building.customer_builds import is_embedded
 from plugins_registry.building.wakeup import BUILD, PAYLOAD, SIGN, after_commit
 from plugins_registry.lifecycle import State
 from plugins_registry.models import BuildState, CustomerBuild, PayloadBuild, Revision, StateChange
+from plugins_registry.repositories.dirty import mark_dirty
 
 RENEW_BEFORE = timedelta(days=14)  # a laptop that is away for two weeks still has a package that is good
 _ANEW = {"state": BuildState.QUEUED, "claimed_until": None, "build_key_public": "", "package": "", "sha256": ""}
@@ -62,6 +63,7 @@ def revoke(build: CustomerBuild, *, actor: str, at: datetime) -> None:
     if CustomerBuild.objects.filter(pk=build.pk, revoked_at__isnull=True).update(revoked_at=at):
         subject = f"build:{build.public_id}"
         audit.record("build.revoked", subject=subject, at=at, actor=actor, customer=build.customer)
+        mark_dirty(build.customer)
 
 
 def is_waiting(pk: int) -> bool:
