@@ -95,7 +95,7 @@ def test_the_same_upload_six_times_at_once_is_one_revision(acme: Customer, own_s
 
 def test_six_sources_of_a_version_at_once_are_numbered_and_one_is_left(acme: Customer) -> None:
     sources = [archive({"main.py": f"{number}\n".encode()}) for number in range(6)]
-    got = at_once(*[lambda data=data: submitted(acme, data) for data in sources])  # type: ignore[misc]
+    got = at_once(*[lambda data=data: submitted(acme, data) for data in sources])
     assert winners(got) == 6, got
     rows = Revision.objects.order_by("number").values_list("number", "state")
     assert list(rows) == [(number, "superseded") for number in range(1, 6)] + [(6, "submitted")]
@@ -118,7 +118,7 @@ def test_of_two_reviewers_at_once_one_decides(acme: Customer, one: str, other: s
         reason = "" if decision == "approve" else "quality"
         return review.decide(mine, "security", user, decision, reason, "because", at=LATER)
 
-    got = at_once(*[lambda user=user, word=word: decide(user, word) for user, word in people])  # type: ignore[misc]
+    got = at_once(*[lambda user=user, word=word: decide(user, word) for user, word in people])
     assert winners(got) == 1, got
     made.refresh_from_db()
     assert made.reviews.count() == 1
@@ -139,9 +139,7 @@ def test_two_signatures_at_once_approve_once(acme: Customer) -> None:
     made = brought(submitted(acme), TO_CERTIFIED)
     statement = approvals.statement_for(built(made))
     keys = [OwnKey(reviewer(name)) for name in ("ann", "bob")]
-    got = at_once(
-        *[lambda key=key: review.record_approval(made, key.envelope(statement), at=LATER) for key in keys]  # type: ignore[misc]
-    )
+    got = at_once(*[lambda key=key: review.record_approval(made, key.envelope(statement), at=LATER) for key in keys])
     assert winners(got) == 2, got
     assert Approval.objects.count() == 2
     assert StateChange.objects.filter(action=Action.APPROVE).count() == 1
