@@ -20,7 +20,7 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets
 
 from tests.client.registry.conftest import Laptop
 from tests.client.registry.registry_server import CUSTOMER
-from tests.client.registry.signed import after, signer
+from tests.client.registry.signed import SignedRegistry, after, signer
 from tests.protocol.signed_packages import ANN, BEN, STRANGER, packed, unpacked
 
 DIRECTOR = f"director/{CUSTOMER}"
@@ -337,6 +337,12 @@ def forgeries() -> Iterator[tuple[str, Callable[[Laptop], bytes]]]:
     yield "not signed", lambda it: it.registry.sign(_root(it, "director"))
     yield "by one key", lambda it: it.registry.sign(_root(it, "director"), it.registry.root_keys[0])
     yield "by strangers", lambda it: it.registry.sign(_root(it, "director"), signer(ANN), signer(BEN))
+
+    yield "of strangers, sound in itself", _strangers_root
+
+
+def _strangers_root(_: Laptop) -> bytes:
+    return SignedRegistry().files["director/1.root.json"]
 
 
 def _root(laptop: Laptop, name: str) -> Root:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from km_client.agent.delivery import Destination
@@ -25,6 +25,9 @@ from tests.client.registry.signed import Versioned
 from tests.plugins_registry.repositories import world
 from tests.plugins_registry.repositories.conftest import own_keys, registry
 from tests.plugins_registry.repositories.world import Founded, Person
+
+if TYPE_CHECKING:
+    from tests.client.registry.registry_server import RegistryServer
 
 __all__ = ["own_keys", "registry"]
 
@@ -87,7 +90,8 @@ class Real:
 def real(live_server: LiveServer, registry: Founded, machine: Path) -> Real:
     customer, secret = world.customer("Acme", "pro", at=now())
     destination = Destination(live_server.url, api_keys.parse(secret))
-    laptop = Laptop(None, destination, customer.public_id)  # type: ignore[arg-type] - there is no pretended server
+    no_server = cast("RegistryServer", None)  # nothing here is pretended
+    laptop = Laptop(no_server, destination, customer.public_id)
     made = Real(registry, customer, laptop)
     made.sign_again()
     laptop.pin()
