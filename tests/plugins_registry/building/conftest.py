@@ -26,6 +26,7 @@ from km_protocol.kmpkg.statements import Allowed, ReviewStatement, moment
 from plugins_registry.building import kept_files
 from plugins_registry.lifecycle import State
 from plugins_registry.models import Approval, PayloadBuild, Plugin, ReviewerKey, Revision, SigningRole, Source, Version
+from plugins_registry.models.plugins import registry_storage
 
 ROOT = Path(__file__).resolve().parents[3]
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -64,11 +65,12 @@ class Key:
 
 
 @pytest.fixture(autouse=True)
-def own_storage(settings: Any, tmp_path: Path) -> None:
-    """Files of this test only."""
-    options = {"location": str(tmp_path / "registry"), "base_url": None}
-    registry = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
-    settings.STORAGES = settings.STORAGES | {"registry": registry}
+def own_storage(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of this test only. The models hold on to one storage, so that one is moved."""
+    storage = registry_storage()
+    place = str(tmp_path / "registry")
+    for name in ("base_location", "location"):
+        monkeypatch.setitem(vars(storage), name, place)
     settings.WHEELS_DIR = tmp_path / "wheels"
 
 
@@ -127,7 +129,7 @@ def approve(build: PayloadBuild, reviewers: list[Key], **changes: Any) -> list[R
     """Each reviewer signs for the payload with a key of their own."""
     build.refresh_from_db()
     manifest = build.revision.manifest
-    said = {
+    said: dict[str, Any] = {
         "name": manifest.name,
         "version": str(manifest.version),
         "permissions": Allowed.of(manifest.permissions),
@@ -163,11 +165,12 @@ def console_logger() -> Files:
 def go_plugin() -> Files:
     """A Go program with the SDK's customer slot and nothing else to compile but the standard library."""
     manifest = (ROOT / "plugins" / "tool-stats" / "manifest.json").read_bytes()
+    customer = (ROOT / "sdk" / "go" / "customer.go").read_bytes()
     return {
         "manifest.json": manifest,
         "go.mod": b"module example.com/tool-stats\n\ngo 1.24\n",
-        "customer.go": (ROOT / "sdk" / "go" / "customer.go").read_bytes().replace(b"package kilometers", b"package main"),
-        "main.go": b'package main\n\nfunc main() { c, err := Customer(); println(c.String(), err != nil) }\n',
+        "customer.go": customer.replace(b"package kilometers", b"package main"),
+        "main.go": b"package main\n\nfunc main() { c, err := Customer(); println(c.String(), err != nil) }\n",
     }
 
 
