@@ -12,10 +12,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+import structlog
 from django.core.files import File
 from django.db import IntegrityError, transaction
 from km_protocol.kmpkg.manifest import Manifest
 
+from core.errors import Unavailable
 from customers.models import Customer
 from plugins_registry import states
 from plugins_registry.errors import InvalidManifest, InvalidVisibility, TooManySubmissions, VersionDecided
@@ -26,9 +28,12 @@ from plugins_registry.uploads import Upload
 from plugins_registry.wakeup import SCAN, after_commit
 
 MAX_UNDECIDED = 100  # of one organisation; a queue that one author fills is no queue for the others
+STORAGE_SECONDS = 300  # a full disk takes a person
 RETRY_SECONDS = 3600  # reviews take hours
 GO_PLATFORMS = ("linux-amd64", "linux-arm64")
 PYTHON_PLATFORMS = ("any",)
+
+_log = structlog.get_logger(__name__)
 
 
 class Submitted(NamedTuple):
@@ -71,7 +76,13 @@ def _kept(upload: Upload, at: datetime) -> Source:
         return found
     storage = Source._meta.get_field("file").storage
     upload.file.seek(0)
-    name = storage.save(f"sources/{upload.sha256[:2]}/{upload.sha256}.zip", File(upload.file))
+    try:
+        name = storage.save(f"sources/{upload.sha256[:2]}/{upload.sha256}.zip", File(upload.file))
+    except OSError as error:
+        _log.error("source_not_stored", sha256=upload.sha256, error=str(error))
+        raise Unavailable(
+            "the source cannot be stored now", "send it again later", retry_after=STORAGE_SECONDS
+        ) from None
     kept, created = Source.objects.get_or_create(
         sha256=upload.sha256, defaults={"size": upload.size, "file": name, "created_at": at}
     )

@@ -153,6 +153,21 @@ def tarred() -> bytes:
         (archive(version="1.0.0+build"), "invalid_manifest", "$.version"),
         (archive(permissions={"root": True}), "invalid_manifest", "root"),
     ],
+    ids=(
+        "nothing",
+        "text",
+        "zip",
+        "tar.gz",
+        "truncated",
+        "appended",
+        "prepended",
+        "hidden",
+        "dist",
+        "empty manifest",
+        "name",
+        "build metadata",
+        "permission",
+    ),
 )
 def test_what_is_no_source_is_refused_by_its_rule(
     send: Send, author: str, own_storage: Path, data: bytes, expected: str, named: str
@@ -323,3 +338,16 @@ def test_an_archive_may_be_read_twice_and_is_never_overwritten(acme: Customer, o
     with made.source.file.open("rb") as file:
         assert file.read() == archive()
     assert len(list(own_storage.rglob("*.zip"))) == 2
+
+
+def test_a_full_storage_is_no_submission_and_can_be_sent_again(
+    send: Send, author: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("django.core.files.storage.FileSystemStorage._save", full)
+        assert code(send(archive(), author)) == (503, "unavailable")
+    assert not Revision.objects.exists() and not Source.objects.exists()
+    assert send(archive(), author)[0] == 201

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from km_client.errors import ClientError
 from km_client.registry import submission
 
 from tests.kmcloud.serving import Serving, serving
@@ -57,7 +58,7 @@ def test_a_go_plugins_own_build_is_not_sent(project: Path) -> None:
 
 def test_a_link_is_named_and_nothing_is_sent(project: Path) -> None:
     (project / "passwd").symlink_to("/etc/passwd")
-    with pytest.raises(submission.ClientError, match="symbolic link"):
+    with pytest.raises(ClientError, match="symbolic link"):
         submission.packed(project)
 
 
