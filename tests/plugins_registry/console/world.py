@@ -154,16 +154,16 @@ class World:
         data = archive({package.MANIFEST: revision.manifest_json.encode(), **inside})
         digest = package.payload_digest(package.open_package(io.BytesIO(data)).listing())
         storage = PayloadBuild._meta.get_field("file").storage
-        return PayloadBuild.objects.create(
-            revision=revision,
-            platform="any",
-            state=BuildState.BUILT,
-            source_sha256=revision.source_id,
-            payload_digest=digest,
-            file=storage.save(f"payloads/{digest}.kmpkg", ContentFile(data)),
-            second_build_matches=True,
-            built_at=now(),
-        )
+        columns = {
+            "state": BuildState.BUILT,
+            "source_sha256": revision.source_id,
+            "payload_digest": digest,
+            "file": storage.save(f"payloads/{digest}.kmpkg", ContentFile(data)),
+            "second_build_matches": True,
+            "built_at": now(),
+        }
+        build, _ = PayloadBuild.objects.update_or_create(revision=revision, platform="any", defaults=columns)
+        return build
 
     def certified(self, revision: Revision | None = None) -> Revision:
         """Through both reviews."""
