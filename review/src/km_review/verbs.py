@@ -69,17 +69,20 @@ def sign(args: Namespace) -> int:
 
 
 def release(args: Namespace) -> int:
-    """Sign each change of the catalog that waits for this reviewer; every one is shown, and asked about."""
+    """Sign the changes of the catalog that wait for this reviewer: all are shown, then asked about once."""
     key = _opened(args)
     service = Service(_address(args), key)
     drafts = service.drafts().drafts
     if not drafts:
         _say("Nothing of the catalog waits for your signature.")
-    for draft in drafts:
-        change = releases.read(draft)
-        _say("", *releases.words_of(change, certified.digests(args.key)))
-        if asking.answer(f"Type `{AGREED}` to sign this") != AGREED:
-            raise ReviewError("not_signed", "nothing more was signed")
+        return 0
+    changes = [(draft, releases.read(draft)) for draft in drafts]
+    certified_here = certified.digests(args.key)
+    for _, change in changes:
+        _say("", *releases.words_of(change, certified_here))
+    if asking.answer(f"Type `{AGREED}` to sign {'this' if len(changes) == 1 else f'these {len(changes)}'}") != AGREED:
+        raise ReviewError("not_signed", "nothing was signed")
+    for draft, change in changes:
         accepted = service.sign_draft(draft, key.sign(change.signed))
         done = "published" if accepted.published else "it waits for another reviewer"
         _say(f"Signed {words.plain(draft.role)}: {done}.")
