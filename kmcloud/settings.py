@@ -105,7 +105,8 @@ DATABASES["default"]["CONN_MAX_AGE"] = None if EMBEDDED else 600
 
 EMAIL_BACKEND = env.str("KM_EMAIL_BACKEND", default="django.core.mail.backends.console.EmailBackend")
 DEFAULT_FROM_EMAIL = env.str("KM_EMAIL_FROM", default="Kilometers <registry@localhost>")
-OFFICIAL_PUBLISHER = env.str("KM_OFFICIAL_PUBLISHER", default="")  # the customer, `cus_…`, who publishes our own plugins
+# The customer, `cus_…`, who publishes our own plugins.
+OFFICIAL_PUBLISHER = env.str("KM_OFFICIAL_PUBLISHER", default="")
 
 # Sources, payloads and packages of plugins. Never served as files: the registry's addresses decide who may fetch what.
 REGISTRY_DIR = DATA_DIR / "registry"

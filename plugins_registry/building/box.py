@@ -67,7 +67,7 @@ class Surroundings:
 
 
 FIRST = Surroundings()
-SECOND = Surroundings("/work/again/src", "/tmp/home", "second", "Pacific/Chatham")  # noqa: S108
+SECOND = Surroundings("/second/src", "/tmp/home", "second", "Pacific/Chatham")  # noqa: S108
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Where an interpreter's own files lie, so that a box can show them and nothing else.
 
-runtime_of(Path("/srv/km/.venv/bin/km-client"))    (/srv/km/.venv, /root/.pyenv/versions/3.11.7, …)
+runtime_of(Path("/srv/km/.venv/bin/km-client"))    (/srv/km/.venv, /home/km/.pyenv/versions/3.11.7, …)
 """
 
 from __future__ import annotations

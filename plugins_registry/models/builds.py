@@ -40,7 +40,9 @@ class PayloadBuild(models.Model):
     second_build_matches = models.BooleanField(null=True, help_text="Empty: not compared yet.")
     created_at = models.DateTimeField(default=now, editable=False)
     built_at = models.DateTimeField(null=True, blank=True)
-    claimed_until = models.DateTimeField(null=True, blank=True, help_text="While a worker is at it; see `building.claims`.")
+    claimed_until = models.DateTimeField(
+        null=True, blank=True, help_text="While a worker is at it; see `building.claims`."
+    )
 
     class Meta:
         ordering: ClassVar = ["-id"]
@@ -71,7 +73,9 @@ class CustomerBuild(models.Model):
     created_at = models.DateTimeField(default=now, editable=False)
     built_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
-    claimed_until = models.DateTimeField(null=True, blank=True, help_text="While a worker is at it; see `building.claims`.")
+    claimed_until = models.DateTimeField(
+        null=True, blank=True, help_text="While a worker is at it; see `building.claims`."
+    )
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def test_a_plugin_is_submitted_reviewed_by_two_signed_published_installed_and_ru
     registry.rolf.decide("approve")
     until_state(service, author, revision, "certified")
     for reviewer in (registry.rita, registry.rolf):
-        eventually(lambda reviewer=reviewer: reviewer.can_sign(revision), within=WITHIN, what="a payload is built")
+        eventually(partial(reviewer.can_sign, revision), within=WITHIN, what="a payload is built")
         reviewer.sign(revision)
     until_state(service, author, revision, "approved", "building")
     registry.release()

@@ -66,7 +66,7 @@ def test_no_network_not_even_this_machines(mark: str) -> None:
 def test_no_file_of_this_machine_but_the_toolchain(mark: str, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("hidden")
-    ran, _ = attack(mark, f"cat {secret} /etc/passwd /etc/shadow /root/.ssh/id_ed25519; ls /etc /root /home /var /run")
+    ran, _ = attack(mark, f"cat {secret} /etc/passwd /etc/shadow ~root/.ssh/id_ed25519; ls /etc /root /home /var /run")
     assert ran.exit_code != 0
     assert "hidden" not in ran.log
     assert ran.log.count("No such file") == 9
