@@ -13,10 +13,11 @@ class Scope(TextChoices):
     EVENTS_WRITE = "events:write", "send events"
     EVENTS_READ = "events:read", "read events and statistics"
     KEYS_MANAGE = "keys:manage", "list, issue, rotate and revoke API keys"
+    PLUGINS_SUBMIT = "plugins:submit", "submit plugins and follow them"
 
 
 DEFAULT_SCOPES = (Scope.EVENTS_WRITE, Scope.EVENTS_READ)
-"""What a laptop's key gets: a leaked one cannot issue others."""
+"""What a laptop's key gets: a leaked one cannot issue others, nor submit code."""
 
 
 def ordered(scopes: Iterable[str]) -> list[str]:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from customers import audit, revocation
+from customers import audit, entitlement_hooks, revocation
 from customers.errors import TransitionRefused
 from customers.models import Subscription, Tier
 from customers.states import TRANSITIONS, Action, State
@@ -53,3 +53,4 @@ def _record(subscription: Subscription, action: str, *, at: datetime, actor: str
         after=after,
     )
     revocation.announce()
+    entitlement_hooks.changed(subscription.customer)

@@ -20,7 +20,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from core.errors import ApiError, database_unavailable, headers
 from customers.models import Customer
@@ -32,7 +32,15 @@ View = Callable[..., HttpResponse]
 def member_page(view: View) -> View:
     """`view(request, customer, …)` for whoever is signed in and belongs to `customer`; reading only."""
 
-    @require_safe
+    return require_safe(_guarded(view))
+
+
+def member_act(view: View) -> View:
+    """`view(request, customer, …)` as `member_page`, for what is done by a form: POST only, its token checked."""
+    return require_POST(_guarded(view))
+
+
+def _guarded(view: View) -> View:
     @wraps(view)
     def guarded(request: HttpRequest, **parts: Any) -> HttpResponse:
         try:
@@ -86,6 +94,8 @@ def _problem(request: HttpRequest, error: ApiError) -> HttpResponse:
 
 _HEADINGS = {
     400: "This address is not complete",
+    403: "You may not do this",
     404: "There is nothing here",
+    409: "This cannot be done now",
     503: "The database cannot be reached",
 }

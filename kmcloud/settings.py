@@ -103,6 +103,47 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 DATABASES["default"]["CONN_MAX_AGE"] = None if EMBEDDED else 600
 
+EMAIL_BACKEND = env.str("KM_EMAIL_BACKEND", default="django.core.mail.backends.console.EmailBackend")
+DEFAULT_FROM_EMAIL = env.str("KM_EMAIL_FROM", default="Kilometers <registry@localhost>")
+# The customer, `cus_…`, who publishes our own plugins.
+OFFICIAL_PUBLISHER = env.str("KM_OFFICIAL_PUBLISHER", default="")
+
+# Sources, payloads and packages of plugins. Never served as files: the registry's addresses decide who may fetch what.
+REGISTRY_DIR = DATA_DIR / "registry"
+REGISTRY_S3_BUCKET = env.str("KM_REGISTRY_S3_BUCKET", default="")
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "registry": (
+        {
+            "BACKEND": "storages.backends.s3.S3Storage",  # credentials as boto3 finds them
+            "OPTIONS": {
+                "bucket_name": REGISTRY_S3_BUCKET,
+                "endpoint_url": env.str("KM_REGISTRY_S3_ENDPOINT", default="") or None,
+                "region_name": env.str("KM_REGISTRY_S3_REGION", default="") or None,
+                "default_acl": None,  # the bucket's own, which is private
+                "file_overwrite": False,
+            },
+        }
+        if REGISTRY_S3_BUCKET
+        else {
+            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "OPTIONS": {
+                "location": str(REGISTRY_DIR),
+                "base_url": None,
+                "file_permissions_mode": 0o600,
+                "directory_permissions_mode": 0o700,
+            },
+        }
+    ),
+}
+
+# The keys that sign what is published: `role=uri` pairs apart by spaces; a role without one gets an encrypted file.
+SIGNER_DIR = Path(env.str("KM_SIGNER_DIR", default=str(DATA_DIR / "signers"))).absolute()
+SIGNER_PASSPHRASE = secret("KM_SIGNER_PASSPHRASE", DATA_DIR, production=PRODUCTION)
+SIGNER_URIS = dict(pair.split("=", 1) for pair in env.str("KM_SIGNER_URIS", default="").split())
+HSM_PIN = env.str("KM_HSM_PIN", default="")
+
 CACHES = {
     "default": (
         {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
@@ -194,6 +235,16 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
 }
+
+# What the checks of submitted plugins use where it is there: the authors' `km-client` to try them with (beside this
+# interpreter, unless it is named), a Go module cache to compare vendored modules with, and the Go SDK's source.
+PLUGIN_RUNNER = env.str("KM_PLUGIN_RUNNER", default="")
+GO_MODULE_CACHE = env.str("KM_GO_MODULE_CACHE", default="")
+GO_SDK_DIR = env.str("KM_GO_SDK_DIR", default=str(BASE_DIR / "sdk" / "go"))
+
+# Wheels that `manage.py fetch_wheels` downloaded; builds have no network.
+WHEELS_DIR = Path(env.str("KM_WHEELS_DIR", default=str(DATA_DIR / "wheels"))).absolute()
+PACKAGE_DAYS = env.int("KM_PACKAGE_DAYS", default=180)  # how long a customer's package is good; renewed long before
 
 TOKEN_SECONDS = env.int("KM_TOKEN_SECONDS", default=3600)
 LEASE_REFRESH_SECONDS = env.int("KM_LEASE_REFRESH_SECONDS", default=REFRESH_SECONDS)

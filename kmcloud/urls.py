@@ -14,6 +14,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="dashboard:sessions")),
     path("", include("customers.urls")),
     path("", include("plugins_registry.urls")),
+    path("", include("plugins_registry.review_urls")),
     path("", include("events.urls")),
     path("app/", include("dashboard.urls")),
     path("admin/", admin.site.urls),

@@ -21,8 +21,9 @@ from core.clock import now
 from events.sweeper import Sweeper
 from events.wakeup import QUEUE
 from kmcloud.celery import app
+from plugins_registry.building.wakeup import BUILDS, SIGNING
 
-THREADS = 2  # one drains, one does what beat asks for
+THREADS = 4  # one drains, one does what beat asks for, and two may be building for minutes
 NAME = "embedded@localhost"
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
@@ -36,7 +37,7 @@ def run() -> int:
         hostname=NAME,
         pool_cls="threads",
         concurrency=THREADS,
-        queues=[app.conf.task_default_queue, QUEUE],
+        queues=[app.conf.task_default_queue, QUEUE, SIGNING, BUILDS],
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,

@@ -1,4 +1,4 @@
-"""Make `.venv` hold exactly what `requirements/<which>.txt` pins, and this repository's three packages beside it.
+"""Make `.venv` hold exactly what `requirements/<which>.txt` pins, and this repository's own packages beside it.
 
     $ python3 scripts/environment.py demo
     Setting up .venv for `demo` (once; about a minute) …
@@ -25,7 +25,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 # A larger set pins the same versions, so having it is enough.
 SATISFIED_BY = {"client": ("demo", "dev"), "server": ("demo", "dev"), "demo": ("dev",), "dev": ()}
-PACKAGES = ("protocol", "sdk/python", "client")
+PACKAGES = ("protocol", "sdk/python", "client", "review")
 
 
 class SetupError(Exception):

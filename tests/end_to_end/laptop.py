@@ -29,11 +29,8 @@ class Laptop:
     def __init__(self, directory: Path) -> None:
         self.config_dir = directory / "config"
         self.data_dir = directory / "data"
-        self.environment = {
-            "KM_CONFIG_DIR": str(self.config_dir),
-            "KM_DATA_DIR": str(self.data_dir),
-            "KM_AGENT": "",  # as a person has it; `shut_down` ends the agent
-        }
+        self.submit_key = ""  # of a laptop whose user submits plugins
+        self.environment = {"KM_CONFIG_DIR": str(self.config_dir), "KM_DATA_DIR": str(self.data_dir)}
 
     @property
     def alone(self) -> dict[str, str]:

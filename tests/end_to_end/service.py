@@ -152,11 +152,12 @@ class Service:
                     found.append(process)
         return found
 
-    def manage(self, *arguments: str) -> str:
+    def manage(self, *arguments: str, **variables: str) -> str:
         """Run a management command against this service's database; its stdout."""
         command = [sys.executable, "manage.py", *arguments]
+        environment = self.environment | variables
         done = subprocess.run(
-            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=60, check=False
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == 0, f"{command} failed: {done.stdout}{done.stderr}"
         return done.stdout

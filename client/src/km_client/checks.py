@@ -25,6 +25,7 @@ from km_client.credentials import Credentials
 from km_client.errors import ClientError
 from km_client.overview import Overview
 from km_client.plugins.sandbox.kernel import probe
+from km_client.registry import listing
 
 LOW_DISK_BYTES = 100 * 1024 * 1024  # a dozen segments: a busy session fills that within minutes
 
@@ -57,6 +58,7 @@ def _all() -> Iterator[Check]:
             yield plugin_checks.sandbox(settings.sandbox, settings.source("sandbox"), probe(), refused_by)
         yield from plugin_checks.leases(machine.told)
         yield from plugin_checks.plugins(machine.told, now=datetime.now(UTC))
+        yield from listing.checks(datetime.now(UTC))
     except (OSError, ClientError) as error:
         yield Check("data", "problem", f"{paths.data_dir()} cannot be used: {error}", "see that it is your directory")
 

@@ -83,6 +83,11 @@ def plugin_log_dir() -> Path:
     return data_dir() / "plugins" / "log"
 
 
+def registry_dir() -> Path:
+    """Plugins from the registry, and what vouches for them: a directory for each customer of each server."""
+    return data_dir() / "registry"
+
+
 def make_private(directory: Path) -> None:
     """Make `directory`, and what is missing above it, for this user's eyes only. Raises `OSError`.
 

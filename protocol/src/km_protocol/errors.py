@@ -82,3 +82,36 @@ class PackageError(ProtocolError):
         super().__init__(f"`{entry}` {message}" if entry else message, hint)
         self.code = code
         self.entry = entry
+
+
+class CanonicalError(ProtocolError):
+    """A value that cannot be signed, or bytes that are not the one form of a value."""
+
+    code = "not_canonical"
+
+
+class SignatureError(ProtocolError):
+    """An envelope that does not hold what it must. `code`: `envelope_invalid`, `payload_type`, `signature_invalid`,
+    `signature_unknown_key`, `signatures_missing`, or what a package lacks altogether."""
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.code = code
+
+
+class StatementError(ProtocolError):
+    """A signed statement is not of the form it must have."""
+
+    code = "statement_invalid"
+
+
+class TrustError(ProtocolError):
+    """A trust file, or a policy, says what cannot be."""
+
+    code = "invalid_trust"
+
+
+class SlotError(ProtocolError):
+    """A program's customer slot is missing, not alone, or does not hold what it must."""
+
+    code = "invalid_slot"

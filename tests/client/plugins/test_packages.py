@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from km_client.plugins import discovery, package_store, packages
+from km_client.plugins import discovery, package_store, plugin_files
 from km_client.plugins.discovery import ORIGIN_WORDS, PluginSpec
 from km_client.plugins.errors import RefusedError
 from km_client.plugins.package_store import KEPT, PackageStore
@@ -24,7 +24,7 @@ from km_protocol.kmpkg import package
 from km_protocol.kmpkg.archive_format import Entry
 from km_protocol.kmpkg.archive_reader import ArchiveReader
 from km_protocol.kmpkg.archive_writer import write_archive
-from km_protocol.kmpkg.package import Package, PayloadFile
+from km_protocol.kmpkg.package import PayloadFile
 
 from tests.client.plugins.conftest import MakePlugin, lay_out
 from tests.client.plugins.supervised import begin, event, trying, until
@@ -211,14 +211,14 @@ def test_a_package_that_changes_while_it_is_read_is_not_unpacked(
     tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = put(tmp_path, forged.package(), "mine.kmpkg")
-    real = packages._extract
+    real = plugin_files.extract
 
-    def extract(opened: Package, entry: Entry, directory: Path) -> PayloadFile:
+    def extract(archive: ArchiveReader, entry: Entry, name: str, directory: Path) -> PayloadFile:
         with path.open("ab") as file:
             file.write(b"more")
-        return real(opened, entry, directory)
+        return real(archive, entry, name, directory)
 
-    monkeypatch.setattr(packages, "_extract", extract)
+    monkeypatch.setattr(plugin_files, "extract", extract)
     assert refusal(path).code == "package_changed"
     assert places(store) == set()
 

@@ -10,19 +10,22 @@ Nothing is followed and nothing is taken from `~/.netrc`: a redirected POST is n
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
 import requests
 from urllib3.exceptions import HTTPError
+from urllib3.exceptions import TimeoutError as LateError
 
 from km_client import __version__
 
 CONNECT_SECONDS = 10.0  # longer than a cold TLS handshake on a mobile network
 READ_SECONDS = 30.0  # a server this slow has failed
 MAX_ANSWER_BYTES = 4 * 1024 * 1024  # 2,000 refusals with their reasons; anything longer is no answer of ours
+PIECE_BYTES = 64 * 1024
 
 
 class UnreachableError(Exception):
@@ -63,6 +66,13 @@ class Token(NamedTuple):
 
     jwt: str
     lives_seconds: float
+
+
+class Download(NamedTuple):
+    """An answer whose body is taken in pieces: `piece()` is what one read of the connection gave, empty at the end."""
+
+    status: int
+    piece: Callable[[], bytes]
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -117,6 +127,33 @@ class Api:
             headers["Content-Encoding"] = encoding
         return self._call("POST", "/api/events", token=token, data=body, headers=headers)
 
+    def provision(self, token: str, *, platform: str, installed: Sequence[str] = ()) -> Answer:
+        """Ask which plugins this customer may have on such a machine; those that are missing are built."""
+        asked = {"platform": platform, "installed": list(installed)}
+        return self._call("POST", "/api/plugins/provision", token=token, json=asked)
+
+    @contextmanager
+    def download(self, path: str, token: str, *, read_seconds: float) -> Iterator[Download]:
+        """Ask for a file. No read waits longer than `read_seconds`; how many there may be is the caller's to say."""
+        try:
+            with self._http.get(
+                self.url + path,
+                auth=_Bearer(token),
+                headers={"Accept-Encoding": "identity"},
+                timeout=(CONNECT_SECONDS, read_seconds),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                yield Download(response.status_code, lambda: response.raw.read1(PIECE_BYTES))
+        except (requests.RequestException, HTTPError, OSError) as error:
+            raise UnreachableError(self._in_words(error)) from error
+
+    def submit_source(self, body: bytes, media_type: str, visibility: str) -> Answer:
+        """Send a plugin's source to be reviewed, with the key itself; `visibility` may be empty."""
+        query = f"?{urlencode({'visibility': visibility})}" if visibility else ""
+        headers = {"Content-Type": media_type}
+        return self._call("POST", f"/api/registry/submissions{query}", token=self._key, data=body, headers=headers)
+
     def health(self) -> Answer:
         return self._call("GET", "/livez")
 
@@ -129,7 +166,7 @@ class Api:
         path: str,
         *,
         token: str = "",
-        json: Mapping[str, str] | None = None,
+        json: Mapping[str, object] | None = None,
         data: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
@@ -154,7 +191,7 @@ class Api:
     def _in_words(self, error: Exception) -> str:
         if isinstance(error, requests.exceptions.SSLError):
             return f"cannot reach {self.url}: its certificate is not trusted"
-        if isinstance(error, requests.Timeout):
+        if isinstance(error, requests.Timeout | LateError):
             return f"cannot reach {self.url}: no answer in time"
         if isinstance(error, requests.exceptions.ProxyError):
             return f"cannot reach {self.url}: the proxy refused"

@@ -12,9 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from km_client.agent.plugin_seat import ENDED, Seat
 from km_client.plugins import report
-from km_client.plugins.report import NOT_ENTITLED, UNAVAILABLE, AccountReport, PluginReport, Report, Trouble
+from km_client.plugins.report import BARRED, NOT_ENTITLED, UNAVAILABLE, AccountReport, PluginReport, Report, Trouble
 from km_client.plugins.status import PluginStatus
 
 if TYPE_CHECKING:
@@ -72,7 +74,16 @@ def report_of(seat: Seat, access: Access, status: PluginStatus | None, *, now: d
         told.state, told.missing_features = NOT_ENTITLED, sorted(seat.missing)
     if seat.trouble:
         told.trouble = Trouble.of(seat.trouble)
+    if seat.barred:
+        told.state, told.trouble = report.barred_state(seat.barred.code), Trouble.of(seat.barred)
     return told
+
+
+def report_now(seat: Seat, status: PluginStatus | None, now: datetime) -> PluginReport:
+    """`report_of` with what its account may do at this moment."""
+    from km_client.agent.plugin_config import Access  # noqa: PLC0415 - loads protobuf
+
+    return report_of(seat, Access.of(seat), status, now=now)
 
 
 def _stands(seat: Seat, status: PluginStatus | None, now: datetime) -> PluginReport:
@@ -97,5 +108,5 @@ def _stands(seat: Seat, status: PluginStatus | None, now: datetime) -> PluginRep
 
 def _at_rest(row: PluginReport) -> PluginReport:
     """As it is remembered: its process is gone, its counts and its troubles are not."""
-    state = row.state if row.state in {*ENDED, NOT_ENTITLED, UNAVAILABLE} else "stopped"
-    return report.as_ended(row, state)
+    state = row.state if row.state in {*ENDED, *BARRED, NOT_ENTITLED, UNAVAILABLE} else "stopped"
+    return msgspec.structs.replace(row, state=state, pid=None, retry_at=None, waiting=0, sessions=[])

@@ -25,8 +25,9 @@ from km_client import paths
 from km_client.agent.accounts import Accounts
 from km_client.agent.delivery import Destination
 from km_client.agent.harmless import harmless
-from km_client.agent.plugin_reports import REPORT_FILE, ReportBook, report_of
-from km_client.agent.plugin_seat import Seat, Standing, decide, seat_for
+from km_client.agent.installed_plugins import InstalledPlugins
+from km_client.agent.plugin_reports import REPORT_FILE, ReportBook, report_now
+from km_client.agent.plugin_seat import Seat, Standing, decide, name_taken, seat_for
 from km_client.agent.tracker import Feed
 from km_client.capture.spool import Session
 from km_client.config import Config
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from km_client.agent.plugin_config import Access
     from km_client.agent.plugin_stage import PluginStage
     from km_client.plugins.discovery import PluginSpec
-    from km_client.plugins.report import PluginReport
     from km_client.plugins.status import PluginStatus
 
 DECIDING_SECONDS = 3.0  # how long a plugin waits for the server's first word before it starts with what is known
@@ -52,6 +52,7 @@ class PluginRoom:
     def __init__(self, accounts: Accounts, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._book = ReportBook(paths.agent_dir() / REPORT_FILE)
         self._accounts, self._monotonic = accounts, monotonic
+        self._installed = InstalledPlugins()
         self._seats: dict[str, Seat] = {}
         self._keys: dict[str, frozenset[str]] = {}  # run → the plugins it feeds
         self._stage: PluginStage | None = None
@@ -64,9 +65,11 @@ class PluginRoom:
         """A session is here, or belongs to another account now."""
         self.leave(run)
         account, url = (self._accounts.of(destination), destination.url) if destination else (None, "")
-        keys = set()
-        for path in map(Path, session.plugins):
-            seat = self._take_in(seat_for(path, session, account, url, since=self._monotonic()))
+        keys, now = set(), self._monotonic()
+        seats = [seat_for(path, session, account, url, since=now) for path in map(Path, session.plugins)]
+        if destination:
+            seats += self._installed.seats(session, destination, account, besides=seats, since=now)
+        for seat in map(self._take_in, seats):
             seat.join(run, session.session_id, debug=session.debug)
             keys.add(seat.key)
             self._look_at = 0.0
@@ -92,6 +95,7 @@ class PluginRoom:
     def keep_accounts(self, needed: Collection[Destination]) -> None:
         """No session is of any other account."""
         self._accounts.keep_only(needed)
+        self._installed.keep_only(needed)
 
     def is_busy(self) -> bool:
         """Whether a plugin has something to work on, or is to be stopped."""
@@ -103,6 +107,8 @@ class PluginRoom:
         now, generation = self._monotonic(), self._accounts.generation()
         is_new = generation != self._seen or config is not self._config
         if self._seats and (is_new or now >= self._look_at or any(not seat.runs for seat in self._seats.values())):
+            if generation != self._seen:  # another tier may mean other plugins
+                self._installed.hurry()
             self._seen, self._config, self._look_at = generation, config, now + LOOK_SECONDS
             if self._stage and self._stage.level != config.sandbox:
                 self._start_over()
@@ -115,7 +121,7 @@ class PluginRoom:
     def tell(self, now: datetime) -> bool:
         """Write down how all of them stand; whether that could be done."""
         statuses = self._stage.statuses() if self._stage else {}
-        seated = [_report(seat, statuses.get(seat.key), now) for seat in self._seats.values()]
+        seated = [report_now(seat, statuses.get(seat.key), now) for seat in self._seats.values()]
         return self._book.write(seated, self._accounts.reports(), now=now)
 
     @harmless(None)
@@ -123,6 +129,7 @@ class PluginRoom:
         """Stop every plugin; none of their processes is left."""
         self._close_stage()
         self._accounts.keep_only(())
+        self._installed.keep_only(())
 
     def _close_stage(self) -> None:
         if self._stage:
@@ -132,9 +139,9 @@ class PluginRoom:
     def _take_in(self, seat: Seat) -> Seat:
         """The seat to use: the one that is there, if it is for the same plugin and account."""
         there = self._seats.get(seat.key)
-        if there and (there.path, there.account) == (seat.path, seat.account):
+        if there and there.is_for_the_same(seat):
             if not there.has_started or self._has_failed(there):  # it may have been mended since
-                there.spec, there.trouble, there.has_started = seat.spec, seat.trouble, False
+                there.begin_again_as(seat)
             return there
         if there and not there.runs:  # a newer build takes the place of one that only finishes its work
             if self._stage:
@@ -142,7 +149,7 @@ class PluginRoom:
             self._seats[seat.key] = seat
             return seat
         if there:
-            seat.trouble = _name_taken(there)
+            seat.trouble = name_taken(there)
             seat.key, seat.spec = f"{seat.key}@{seat.path.parent.name}", None
         if seat.trouble:
             _log.warning("plugin %s: %s. %s", seat.key, seat.trouble, seat.trouble.hint)
@@ -154,13 +161,14 @@ class PluginRoom:
 
     def _offer(self, events: Sequence[Event], seats: Sequence[Seat]) -> None:
         for seat in seats:
-            if seat.spec and not seat.has_started and not seat.missing:
+            if seat.spec and not seat.has_started and not seat.missing and not seat.barred:
                 seat.keep(events)
         started = [seat.key for seat in seats if seat.has_started]
         if started and self._stage:
             self._stage.offer(events, started)
 
     def _look(self, seat: Seat, status: PluginStatus | None, config: Config) -> None:
+        self._installed.look(seat, status)
         if seat.spec is None:
             if not seat.runs:
                 self._remove(seat, status)
@@ -171,7 +179,7 @@ class PluginRoom:
         wished = self._configured(seat, access, config)
         held = wished is None or self._is_undecided(seat, access)
         seat.missing = frozenset() if held and not seat.has_started else access.missing(seat.spec.manifest)
-        if seat.missing:
+        if seat.missing or seat.barred:
             seat.kept.clear()
         standing = Standing(
             held=held,
@@ -179,6 +187,7 @@ class PluginRoom:
             wanted=seat.is_wanted(idle=self._stage is None or self._stage.is_idle(seat.key), at=self._monotonic()),
             state=status.state if status else None,
             fingerprint=fingerprint(wished) if wished else seat.told,
+            barred=seat.barred is not None,
         )
         step = decide(standing, seat)
         if step == "leave":
@@ -186,12 +195,9 @@ class PluginRoom:
         elif step == "stop" and self._stage:
             seat.has_started = False
             self._stage.stop(seat.key)
-        elif step == "tell" and self._stage and wished:
+        elif step != "nothing" and wished:
             seat.told = standing.fingerprint
-            self._stage.tell(seat.key, wished)
-        elif step == "start" and wished:
-            seat.told = standing.fingerprint
-            self._start(seat, seat.spec, wished, config)
+            self._hand_over(seat, seat.spec, wished, config)
 
     def _configured(self, seat: Seat, access: Access, config: Config) -> PluginConfig | None:
         """What the plugin should be told, or `None` while the person's settings for it are wrong."""
@@ -216,19 +222,22 @@ class PluginRoom:
             return False
         return self._monotonic() < seat.since + DECIDING_SECONDS
 
-    def _start(self, seat: Seat, spec: PluginSpec, wished: PluginConfig, config: Config) -> None:
-        """With `wished`, and with the events that were held back for it."""
+    def _hand_over(self, seat: Seat, spec: PluginSpec, wished: PluginConfig, config: Config) -> None:
+        """Start the plugin with `wished`, or tell it."""
         from km_client.agent.plugin_stage import PluginStage  # noqa: PLC0415 - loads gRPC
 
         if self._stage is None:
             self._stage = PluginStage(config.sandbox)
+        if seat.has_started and self._stage.is_running(seat.key):
+            self._stage.tell(seat.key, wished)
+            return
         self._stage.start(seat.key, spec, wished)
         seat.has_started = True
         self._stage.offer(seat.kept, [seat.key])
         seat.kept.clear()
 
     def _remove(self, seat: Seat, status: PluginStatus | None) -> None:
-        self._book.remember(_report(seat, status, datetime.now(UTC)))
+        self._book.remember(report_now(seat, status, datetime.now(UTC)))
         del self._seats[seat.key]
         if self._stage:
             self._stage.forget(seat.key)
@@ -238,14 +247,3 @@ class PluginRoom:
         self._close_stage()
         for seat in self._seats.values():
             seat.has_started = False
-
-
-def _report(seat: Seat, status: PluginStatus | None, now: datetime) -> PluginReport:
-    from km_client.agent.plugin_config import Access  # noqa: PLC0415
-
-    return report_of(seat, Access.of(seat), status, now=now)
-
-
-def _name_taken(there: Seat) -> RefusedError:
-    message = f"another plugin of this name is in use, from `{there.path}`"
-    return RefusedError("name_taken", message, "end the sessions that use it, or give one of the two another name")

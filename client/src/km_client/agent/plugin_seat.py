@@ -21,11 +21,12 @@ from km_client import paths
 from km_client.capture.spool import Session
 from km_client.plugins import discovery
 from km_client.plugins.discovery import PluginSpec
-from km_client.plugins.errors import PluginError
+from km_client.plugins.errors import PluginError, RefusedError
 from km_client.plugins.lifecycle import State
 
 if TYPE_CHECKING:
     from km_client.entitlement.account import Account
+    from km_client.registry.installed import Installed
 
 KEPT_EVENTS = 5_000  # until it is known what the plugin may do: seconds of a busy session
 DRAIN_SECONDS = 15.0  # how long a plugin may still work on what it was fed, once its last session is over
@@ -57,12 +58,24 @@ class Seat:
     missed: int = 0
     missing: frozenset[str] = frozenset()  # required features its account does not have
     unneeded_since: float = 0.0
+    installed: Installed | None = None  # where it came from the registry
+    barred: PluginError | None = None  # why the registry does not let it run now
 
     def keep(self, events: Sequence[Event]) -> None:
         """Hold `events` back until it is known whether the plugin may have them."""
         room = max(0, KEPT_EVENTS - len(self.kept))
         self.kept.extend(events[:room])
         self.missed += max(0, len(events) - room)
+
+    def is_for_the_same(self, other: Seat) -> bool:
+        """The same plugin and account; of one from the registry, the build that runs already is as good."""
+        is_same = self.path == other.path or (self.installed is not None and other.installed is not None)
+        return is_same and self.account == other.account
+
+    def begin_again_as(self, other: Seat) -> None:
+        """Start what `other` found, which is newer."""
+        self.path, self.spec, self.trouble, self.installed = other.path, other.spec, other.trouble, other.installed
+        self.has_started = False
 
     def join(self, run: str, session_id: str, *, debug: bool) -> None:
         self.runs[run] = session_id
@@ -84,7 +97,7 @@ class Standing(NamedTuple):
     """What holds at a moment. `state` is the supervisor's, `None` when it does not know the plugin.
 
     `held`: it may not start yet. `missing`: required features it lacks. `fingerprint` is of the configuration it
-    should have.
+    should have. `barred`: the registry does not let it run.
     """
 
     held: bool
@@ -92,6 +105,7 @@ class Standing(NamedTuple):
     wanted: bool
     state: State | None
     fingerprint: bytes
+    barred: bool = False
 
 
 def decide(standing: Standing, seat: Seat) -> Step:
@@ -100,7 +114,7 @@ def decide(standing: Standing, seat: Seat) -> Step:
         return _while_it_runs(standing, seat)
     if not standing.wanted:
         return "leave"
-    if standing.held or standing.missing:
+    if standing.held or standing.missing or standing.barred:
         return "nothing"
     # What was refused may be taken in another configuration; what crashed five times will not be mended by one.
     is_new = not seat.has_started or (standing.state == "refused" and standing.fingerprint != seat.told)
@@ -110,7 +124,7 @@ def decide(standing: Standing, seat: Seat) -> Step:
 def _while_it_runs(standing: Standing, seat: Seat) -> Step:
     if not seat.has_started:  # it was asked to stop, and has not yet
         return "nothing"
-    if standing.missing or not standing.wanted:
+    if standing.missing or standing.barred or not standing.wanted:
         return "stop"
     return "tell" if standing.state == "running" and standing.fingerprint != seat.told else "nothing"
 
@@ -123,7 +137,17 @@ def seat_for(path: Path, session: Session, account: Account | None, api_url: str
     except PluginError as error:
         trouble = error
     name = spec.name if spec else path.name
-    return Seat(f"{name}{_suffix(session)}", path, account, api_url, since, spec, trouble)
+    return Seat(key_for(name, session), path, account, api_url, since, spec, trouble)
+
+
+def name_taken(there: Seat) -> RefusedError:
+    message = f"another plugin of this name is in use, from `{there.path}`"
+    return RefusedError("name_taken", message, "end the sessions that use it, or give one of the two another name")
+
+
+def key_for(name: str, session: Session) -> str:
+    """What the plugin `name` is called in the sessions of one account."""
+    return f"{name}{_suffix(session)}"
 
 
 def _suffix(session: Session) -> str:

@@ -92,4 +92,5 @@ def _set_up_log(in_foreground: bool) -> None:
         handlers=handlers,
         force=True,
     )
-    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    for library in ("urllib3", "tuf"):  # TUF names every key that did not sign, as no one need
+        logging.getLogger(library).setLevel(logging.WARNING)

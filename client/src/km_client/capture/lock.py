@@ -38,6 +38,23 @@ def hold(fd: int) -> bool:
     return _taken(fd, shared=False)
 
 
+def share(fd: int) -> bool:
+    """Take the lock together with others who share it, and keep it while `fd` is open."""
+    return _taken(fd, shared=True)
+
+
+def is_used(path: Path) -> bool:
+    """Whether a living process holds the lock on `path`, alone or shared. Asking takes it alone for a moment."""
+    try:
+        fd = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _taken(fd, shared=False)
+    finally:
+        os.close(fd)
+
+
 def is_held(path: Path) -> bool:
     """Whether a living process holds the lock on `path`; `False` when there is no such file.
 

@@ -3,8 +3,11 @@
     km-client init                                        asks for both
     km-client init --api-key km_live_… --api-url https://kilometers.example.com
     echo "$KEY" | km-client init                          for scripts, so that no key stands in a process list
+    km-client init --registry-root root.json              whom to trust about plugins, as the operator gave it to you
 
-The key is checked here for typing mistakes, then with the server. Keys are kept in a file that only you can read.
+The key is checked here for typing mistakes, then with the server. Keys are kept in a file that only you can read. Then
+the plugins that the account may run are installed. Without `--registry-root`, the registry's root is taken from the
+server the first time and never again; compare its fingerprint with the one that the operator publishes.
 """
 
 from __future__ import annotations
@@ -12,14 +15,18 @@ from __future__ import annotations
 import getpass
 import sys
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 from km_protocol.api_keys import ApiKey, display
 
 from km_client import account, config, config_edit, credentials, output, paths
 from km_client.account import Account
+from km_client.agent.delivery import Destination
 from km_client.capture.spool import list_sessions
 from km_client.errors import ClientError
 from km_client.proxy.agent_starter import ensure_agent_running
+from km_client.registry.errors import RegistryError
+from km_client.registry.first_time import Provisioned, provision
 from km_client.settings import SETTINGS
 
 
@@ -27,6 +34,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--api-key", metavar="KEY", help="the key, as the dashboard showed it (or KM_API_KEY)")
     parser.add_argument("--api-url", metavar="URL", help="the server's address (or KM_API_URL)")
     parser.add_argument("--offline", action="store_true", help="keep both without asking the server")
+    parser.add_argument(
+        "--registry-root", metavar="FILE", type=Path, help="the registry's root (default: the server's)"
+    )
+    parser.add_argument("--no-plugins", action="store_true", help="install no plugins")
     parser.add_argument("--json", action="store_true", help="answer in JSON")
 
 
@@ -38,13 +49,17 @@ def run(args: Namespace) -> int:
     kept = credentials.save(key)
     waiting = len(list_sessions(paths.journal_dir()))
     started = _start_agent() if waiting else False
+    plugins = None if found is None or args.no_plugins else _provision(url, key, found.customer_id, args.registry_root)
     if args.json:
-        output.say_json(_answer(url, key, found) | {"waiting_sessions": waiting, "agent_started": started})
+        answer = _answer(url, key, found) | {"waiting_sessions": waiting, "agent_started": started}
+        output.say_json(answer | {"registry": plugins.told() if plugins else None})
         return 0
     output.say(f"The key starting `{display(key)}` is kept in {kept}.")
     output.say(_who(url, found))
     if waiting:
         output.say(f"{waiting} recorded session{'s' if waiting > 1 else ''} will be shipped now.")
+    for line in plugins.lines() if plugins else ():
+        output.wrapped(line, indent=2)
     output.say(
         "\nNext, put `km-client monitor --` before the command of an MCP server in your MCP client, for example:"
     )
@@ -74,6 +89,16 @@ def _url(flag: str | None) -> str:
         if answer:
             return str(config.checked(SETTINGS["api_url"], answer, "the input"))
     return settings.api_url
+
+
+def _provision(url: str, key: ApiKey, customer_id: str, root: Path | None) -> Provisioned | None:
+    """What came of the plugins; a server without a registry has none, and a failure undoes nothing of `init`."""
+    try:
+        return provision(Destination(url.rstrip("/"), key), customer_id, root)
+    except RegistryError as error:
+        if error.code != "registry_absent" or root is not None:
+            output.warn(f"no plugins were installed: {error.message}", error.hint)
+        return None
 
 
 def _start_agent() -> bool:

@@ -1,9 +1,12 @@
-"""Write a plugin: make a project, check its manifest, build it.
+"""Write a plugin: make a project, check its manifest, build it, submit it.
 
 km-client plugin new --lang python slow-tools     a project that builds, tests and runs at once
 km-client plugin validate slow-tools              every problem of its manifest, offline; exit 1 when there is one
 km-client plugin build slow-tools                 the development build
+km-client plugin try slow-tools                   once, confined, over the golden stream; exit 1 when it is not well
 km-client plugin build --package slow-tools       slow-tools/dist/km-plugin-slow-tools-3f9a0c41d2e8.kmpkg
+km-client plugin submit --dry-run slow-tools      which files would be sent to be reviewed
+KM_API_KEY=… km-client plugin submit slow-tools   sends them; the key needs the scope `plugins:submit`
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ INVALID = 1
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="action", required=True, metavar="new|validate|build")
+    verbs = parser.add_subparsers(dest="action", required=True, metavar="new|validate|build|try|submit")
     new = verbs.add_parser("new", help="make a project from a template")
     new.add_argument("name", metavar="NAME", help="lower-case words joined by `-`")
     new.add_argument("--lang", choices=("go", "python"), required=True)
@@ -37,13 +40,21 @@ def add_arguments(parser: ArgumentParser) -> None:
     build = verbs.add_parser("build", help="make the development build")
     build.add_argument("directory", metavar="DIR", type=Path)
     build.add_argument("--package", action="store_true", help="put it into one file, DIR/dist/km-plugin-….kmpkg")
+    trial = verbs.add_parser("try", help="run it once, strictly confined, over a recorded session")
+    trial.add_argument("directory", metavar="DIR", type=Path)
+    trial.add_argument("--json", action="store_true", help="print one JSON object")
+    submit = verbs.add_parser("submit", help="send the source to the registry, to be reviewed")
+    submit.add_argument("directory", metavar="DIR", type=Path)
+    submit.add_argument("--private", action="store_true", help="a new plugin for your own organisation alone")
+    submit.add_argument("--dry-run", action="store_true", help="say what would be sent, and send nothing")
+    submit.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: Namespace) -> int:
     from km_plugin_sdk.errors import PluginError  # noqa: PLC0415 - only this verb needs the SDK
     from km_protocol.errors import ProtocolError  # noqa: PLC0415
 
-    actions = {"new": _new, "validate": _validate, "build": _build}
+    actions = {"new": _new, "validate": _validate, "build": _build, "try": _try, "submit": _submit}
     try:
         return actions[args.action](args)
     except (PluginError, ProtocolError) as error:
@@ -83,6 +94,26 @@ def _package(directory: Path) -> int:
         f"  payload digest: {packed.payload_digest}",
         "  signed:         no; a development package, for `km-client monitor --plugin`",
     )
+    return 0
+
+
+def _try(args: Namespace) -> int:
+    from km_client.plugins.trial_report import run  # noqa: PLC0415
+
+    return run(args.directory, as_json=args.json)
+
+
+def _submit(args: Namespace) -> int:
+    from km_client.registry import submission  # noqa: PLC0415
+
+    packed = submission.packed(args.directory)
+    if not args.json:
+        _say(*submission.described(packed))
+    if args.dry_run:
+        _say(json.dumps(packed.as_json(), indent=2) if args.json else "Nothing was sent.")
+        return 0
+    received = submission.send(packed, visibility="private" if args.private else "")
+    _say(*([json.dumps(received.answer, indent=2)] if args.json else received.in_words()))
     return 0
 
 

@@ -5,6 +5,9 @@ km-client plugins inspect tool-stats     what it declared, what is enforced, wha
 km-client plugins inspect ./my-plugin    the same of one that does not run: what this machine would enforce
 km-client plugins logs -f tool-stats     what it printed, and what the host says about it
 km-client plugins permissions ./my-plugin
+km-client plugins verify FILE            whether a signed package may run, offline
+km-client plugins refresh                bring this machine to what the account may run
+km-client plugins install slow-tools     the same for one plugin;  `remove` takes it away
 
 NAME is a plugin's name or key, as `list` shows it; PATH a directory or a binary. `km-client plugin` makes plugins.
 """
@@ -22,12 +25,14 @@ from pathlib import Path
 import msgspec
 
 from km_client import config, output, overview
+from km_client.commands import plugins_install, plugins_verify
 from km_client.errors import ClientError
 from km_client.overview import Told
 from km_client.plugins import inspection, permissions, subject, words
 from km_client.plugins.log_tail import LogTail
 from km_client.plugins.report import PluginReport
 from km_client.plugins.sandbox.kernel import probe
+from km_client.registry import listing
 
 DEFAULT_COUNT = 50
 FOLLOW_SECONDS = 0.2
@@ -35,12 +40,18 @@ BEGIN = "km-client monitor --plugin ./my-plugin -- YOUR-MCP-SERVER"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="action", metavar="list|inspect|logs|permissions")
+    verbs = parser.add_subparsers(dest="action", metavar="list|install|refresh|remove|verify|inspect|logs|permissions")
     parser.set_defaults(action="list", json=False)
     listing = verbs.add_parser("list", help="each plugin, its state, its counts, and what keeps it")
     inspecting = verbs.add_parser("inspect", help="what it declared, what is enforced, what it attempted")
     logs = verbs.add_parser("logs", help="what it printed, and what the host says about it")
     allowed = verbs.add_parser("permissions", help="what its manifest asks for, and what that opens")
+    plugins_verify.add_arguments(verbs.add_parser("verify", help="whether a signed package may run, offline"))
+    plugins_install.add_arguments(
+        verbs.add_parser("install", help="fetch plugins from the registry, verify and activate them"),
+        verbs.add_parser("refresh", help="bring this machine to what the account may run"),
+        verbs.add_parser("remove", help="take plugins of the registry away from this machine"),
+    )
     for verb in (inspecting, allowed):
         verb.add_argument("plugin", metavar="NAME|PATH")
     logs.add_argument("plugin", metavar="NAME")
@@ -51,27 +62,36 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    actions: dict[str, Callable[[Namespace], None]] = {
+    actions: dict[str, Callable[[Namespace], int | None]] = {
         "list": _list,
         "inspect": _inspect,
         "logs": _logs,
         "permissions": _permissions,
+        "verify": plugins_verify.run,
+        "install": plugins_install.install,
+        "refresh": plugins_install.refresh,
+        "remove": plugins_install.remove,
     }
+    code = 0
     try:
-        actions[args.action](args)
+        code = actions[args.action](args) or 0
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read this has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    return code
 
 
 def _list(args: Namespace) -> None:
     told, now = overview.look_at_plugins(), datetime.now(UTC)
     if args.json:
-        output.say_json(_listing(told, now))
-    elif told.plugins:
+        output.say_json(_listing(told, now) | listing.answer())
+        return
+    is_installed = listing.show(now)
+    if told.plugins:
+        if is_installed:
+            output.say()
         _show(told, now)
-    else:
+    elif not is_installed:
         output.say("No plugin has run on this machine. To run one with a session:")
         output.say(f"  {BEGIN}")
 

@@ -14,6 +14,7 @@ import os
 import platform
 import sys
 import sysconfig
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -37,11 +38,12 @@ _PROVIDED = ("km_plugin_sdk", "km_protocol", "grpclib", "google.protobuf")
 PRELOADED = frozenset({"google", "grpclib", "h2", "hpack", "hyperframe", "km_plugin_sdk", "km_protocol", "msgspec"})
 PRELOADED |= {"multidict", "typing_extensions"}
 
-Origin = Literal["directory", "binary", "package"]
+Origin = Literal["directory", "binary", "package", "registry"]
 ORIGIN_WORDS: dict[Origin, str] = {
     "directory": "a directory, for development",
     "binary": "a program, for development",
     "package": "an unsigned development package",
+    "registry": "installed from the registry: reviewed, signed, and compared before every start",
 }
 
 
@@ -60,7 +62,7 @@ class PluginSpec:
     """A plugin as it lies on disk, checked. `own`, `runs`, `reads`: what the sandbox must leave open.
 
     `path` is what was asked for, and `origin` what that is. A package's files lie elsewhere, and stay there for as long
-    as the spec lives.
+    as the spec lives. `before_start` is called before each start, and raises `RefusedError` when there must be none.
     """
 
     manifest: Manifest
@@ -74,6 +76,7 @@ class PluginSpec:
     python: PythonStart | None = None
     origin: Origin = "directory"
     signed: bool = False  # no kind of plugin that is found here is
+    before_start: Callable[[], None] | None = field(default=None, compare=False, repr=False)
     hold: Hold | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -89,6 +89,8 @@ class PluginHost:
         session = self._session = Session(self._around)
         self._outdated.clear()  # what is asked for from here on was not yet known to `configure`
         try:
+            if self._around.spec.before_start:
+                await asyncio.to_thread(self._around.spec.before_start)
             if not await self._until_stopped(session.start(self._configure(self._around.key))):
                 await self._become("stop")
                 return

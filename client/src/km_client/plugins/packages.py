@@ -19,21 +19,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from km_protocol.errors import ManifestError, PackageError
 from km_protocol.kmpkg import manifest as manifests
 from km_protocol.kmpkg import package
-from km_protocol.kmpkg.archive_format import PROGRAM_MODE, Entry
-from km_protocol.kmpkg.package import Package, PayloadFile, payload_digest, payload_listing, payload_name
+from km_protocol.kmpkg.package import PayloadFile, payload_digest, payload_listing, payload_name
 
 from km_client import paths
+from km_client.plugins import plugin_files
 from km_client.plugins.errors import RefusedError
 from km_client.plugins.package_store import Hold, PackageStore
 
 PLUGIN = "plugin"  # within the package's directory
 _LISTING = "listing"  # beside it: what it must hold; written last
-_DATA_MODE, _PROGRAM_MODE = 0o400, 0o500  # read-only also to a plugin that no sandbox holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ def unpacked_dir() -> Path:
 def unpack(path: Path, *, into: Path) -> Unpacked:
     """Raises `RefusedError`, with the package's own error code where the package is at fault."""
     with _refusing(path), _opened(path) as file:
-        sha256 = _sha256(file)
+        sha256 = plugin_files.sha256_of(file)
         package.check_file_name(path.name, sha256)
         store = PackageStore(into)
         with store.locked():
@@ -94,34 +92,14 @@ def _opened(path: Path) -> Iterator[BufferedReader]:
         yield file
 
 
-def _sha256(file: BufferedReader) -> str:
-    file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _found(place: Path) -> list[PayloadFile]:
     """What was unpacked earlier; empty when that is not all there, or not as it was."""
     try:
         listing = (place / _LISTING).read_bytes()
-        files = list(_files(place / PLUGIN, ""))
-    except OSError:  # it is unpacked anew, and if that is impossible too, that error is told
+        files = list(plugin_files.files(place / PLUGIN))
+        return files if payload_listing(files) == listing else []
+    except (OSError, UnicodeEncodeError):  # it is unpacked anew, and if that is impossible too, that error is told
         return []
-    return files if payload_listing(files) == listing else []
-
-
-def _files(top: Path, within: str) -> Iterator[PayloadFile]:
-    """Every file beneath `top/within`; what is none gets a line that matches nothing."""
-    with os.scandir(top / within) as found:
-        entries = list(found)
-    for entry in entries:
-        name = f"{within}/{entry.name}" if within else entry.name
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files(top, name)
-        elif entry.is_file(follow_symlinks=False):
-            with open(entry.path, "rb") as file:  # noqa: PTH123 - `scandir` gives strings
-                yield PayloadFile(name, entry.stat().st_size, _sha256(file))
-        else:
-            yield PayloadFile(name, 0, "")
 
 
 def _unpack(file: BufferedReader, sha256: str, store: PackageStore) -> list[PayloadFile]:
@@ -130,34 +108,14 @@ def _unpack(file: BufferedReader, sha256: str, store: PackageStore) -> list[Payl
     with store.making(sha256) as made:
         directory = made / PLUGIN
         directory.mkdir(mode=0o700)
-        _write(directory / manifests.FILE_NAME, opened.manifest_bytes)
+        plugin_files.write(directory / manifests.FILE_NAME, opened.manifest_bytes)
         manifest = hashlib.sha256(opened.manifest_bytes).hexdigest()
         files = [PayloadFile(manifests.FILE_NAME, len(opened.manifest_bytes), manifest)]
-        files += [_extract(opened, entry, directory) for entry in opened.payload]
-        if _sha256(file) != sha256:
+        files += [
+            plugin_files.extract(opened.archive, entry, payload_name(entry), directory) for entry in opened.payload
+        ]
+        if plugin_files.sha256_of(file) != sha256:
             message = "the package was changed while it was read"
             raise PackageError("package_changed", message, "start again when it is written")
-        _write(made / _LISTING, payload_listing(files))
+        plugin_files.write(made / _LISTING, payload_listing(files))
     return files
-
-
-def _extract(opened: Package, entry: Entry, directory: Path) -> PayloadFile:
-    """The reader vouches for the name: it leads nowhere but beneath `directory`, which nobody else writes to."""
-    target = directory / payload_name(entry)
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    mode = _PROGRAM_MODE if entry.mode == PROGRAM_MODE else _DATA_MODE
-    with _created(target, mode) as out:
-        sha256 = opened.archive.copy(entry, out.write)
-    return PayloadFile(payload_name(entry), entry.size, sha256)
-
-
-def _write(path: Path, data: bytes) -> None:
-    with _created(path, _DATA_MODE) as out:
-        out.write(data)
-
-
-@contextmanager
-def _created(path: Path, mode: int) -> Iterator[BinaryIO]:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    with open(os.open(path, flags, mode), "wb") as out:  # noqa: PTH123 - an open descriptor
-        yield out

@@ -11,13 +11,15 @@ does not know are passed over, so that a newer agent's file is read by an older 
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from km_client import struct_file
+from km_client.atomic_file import replace_file
+from km_client.errors import ClientError
 from km_client.plugins.sandbox.attempts import Attempt
 from km_client.plugins.sandbox.guarantees import Guarantee
 from km_client.plugins.status import PluginStatus, Trouble
@@ -37,13 +39,15 @@ __all__ = [
 FILE_NAME = "plugins.json"
 NOT_ENTITLED = "not_entitled"  # it needs a feature that the account does not have
 UNAVAILABLE = "unavailable"  # there is nothing to start: no such path, a bad manifest
+BARRED = frozenset({"blocked", "yanked", "replaced"})  # the registry does not let it run
 ENDED = "ended"  # the agent that ran it is gone: no agent writes this, `as_ended` does
 _ALLOWING = frozenset({"valid", "refresh_due", "grace"})
 
 
 class PluginReport(msgspec.Struct):
-    """One plugin. `state` is a `lifecycle.State`, `not_entitled` or `unavailable`; `dropped` is reason → events.
+    """One plugin. `state` is a `lifecycle.State`, `not_entitled`, `unavailable` or one of `BARRED`.
 
+    `dropped` is reason → events.
     `features` are those it was given, `missing_features` those it requires and the account does not have,
     `withheld_features` those it could do without and does not have. `origin` is a `discovery.Origin`. `account` is
     the displayed part of the key that pays for it, or empty; `sessions` are the ids of those it is fed from.
@@ -153,19 +157,31 @@ def plugin_report(  # noqa: PLR0913 - what the supervisor does not know about a 
     )
 
 
+def barred_state(code: str) -> str:
+    """The state of a plugin that the registry refused with the error `code`, such as `plugin_yanked`."""
+    state = code.removeprefix("plugin_")
+    return state if state in BARRED else NOT_ENTITLED
+
+
 def write(path: Path, report: Report) -> bool:
     """Whether it could be written; on a full disk the old one stays."""
-    return struct_file.write(path, _encoded(report))
+    with contextlib.suppress(ClientError):
+        replace_file(path, _encoded(report), mode=0o600)
+        return True
+    return False
 
 
 def read(path: Path) -> Report | None:
     """The last report that was written, by a living agent or not; `None` if there is none that can be read."""
-    return struct_file.read(path, Report)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Report)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
-def as_ended(plugin: PluginReport, state: str = ENDED) -> PluginReport:
-    """What is still true of it without its process; as `ENDED`, without the agent that wrote this."""
-    return msgspec.structs.replace(plugin, state=state, pid=None, retry_at=None, waiting=0, sessions=[])
+def as_ended(plugin: PluginReport) -> PluginReport:
+    """What is still true of it without the agent that wrote this: it ended with that agent."""
+    return msgspec.structs.replace(plugin, state=ENDED, pid=None, retry_at=None, waiting=0, sessions=[])
 
 
 def as_of(account: AccountReport, now: datetime) -> AccountReport:

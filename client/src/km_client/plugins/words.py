@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from km_client import output
 from km_client.output import printable
-from km_client.plugins.report import ENDED, NOT_ENTITLED, UNAVAILABLE, AccountReport, PluginReport
+from km_client.plugins.report import BARRED, ENDED, NOT_ENTITLED, UNAVAILABLE, AccountReport, PluginReport
 
 Severity = Literal["problem", "note"]
 
@@ -27,7 +27,7 @@ _STATES = {
     UNAVAILABLE: "unavailable",
     ENDED: "not running",
 }
-_DOES_NOT_RUN = frozenset({"refused", "disabled", NOT_ENTITLED, UNAVAILABLE})
+_DOES_NOT_RUN = frozenset({"refused", "disabled", *BARRED, NOT_ENTITLED, UNAVAILABLE})
 _DROPS = {
     "queue_full": "while its queue was full",
     "too_large": "larger than a plugin can be given",

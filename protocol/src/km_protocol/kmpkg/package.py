@@ -3,17 +3,23 @@
     km/manifest.json      the plugin's manifest, byte for byte
     payload/…             what runs: for Go the program at `entry`, for Python the sources and `site/`
 
-That is a development package: nobody signed it. There is room for a signed one's statements (`km/manifest.dsse.json`,
-`km/provenance.dsse.json`, `km/review.dsse.json`, `km/sbom.cdx.json`) and for what is one customer's own (`overlay/`). A
-reader that cannot check those refuses them, rather than run a signed package without looking at its signatures.
+That is a development package: nobody signed it. A signed one also holds
+
+    km/manifest.dsse.json, km/provenance.dsse.json       signed by the issuer
+    km/review.dsse.json                                  signed by the reviewers
+    km/sbom.cdx.json                                     a bill of materials
+    overlay/…                                            this customer's own data
+
+`open_package` reads development packages and refuses any of those, rather than run a signed package without looking at
+its signatures; `verify` reads signed ones.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
 from km_protocol.errors import PackageError
@@ -26,9 +32,15 @@ from km_protocol.kmpkg.manifest import Manifest
 SUFFIX = ".kmpkg"
 MANIFEST = "km/manifest.json"
 PAYLOAD = "payload/"
+OVERLAY = "overlay/"
+CUSTOMER = "overlay/customer.json"
+STATEMENT, PROVENANCE, REVIEW = "km/manifest.dsse.json", "km/provenance.dsse.json", "km/review.dsse.json"
+SBOM = "km/sbom.cdx.json"
 _HASH_DIGITS = 12
 _FILE_NAME = re.compile(rf"km-plugin-[a-z0-9-]+-([0-9a-f]{{{_HASH_DIGITS}}})\{SUFFIX}", re.ASCII)
+_SIGNED = {STATEMENT, PROVENANCE, REVIEW, SBOM}
 _LISTING_TITLE = "kmpkg payload 1"
+_OVERLAY_TITLE = "kmpkg overlay 1"
 
 
 class PayloadFile(NamedTuple):
@@ -41,12 +53,17 @@ class PayloadFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package whose structure and manifest passed. What its files hold is checked as they are copied out."""
+    """A package whose structure and manifest passed. What its files hold is checked as they are copied out.
+
+    `statements` holds what else is beneath `km/`, by name.
+    """
 
     archive: ArchiveReader
     manifest: Manifest
     manifest_bytes: bytes
     payload: tuple[Entry, ...]
+    overlay: tuple[Entry, ...] = ()
+    statements: Mapping[str, Entry] = field(default_factory=dict)
 
     def listing(self) -> bytes:
         """Reads every file of the payload, and keeps none."""
@@ -73,8 +90,17 @@ def payload_name(entry: Entry) -> str:
 
 def payload_listing(files: Iterable[PayloadFile]) -> bytes:
     """A title, then a line for each file, sorted by name: SHA-256, size in bytes, name."""
+    return _listing(_LISTING_TITLE, files)
+
+
+def overlay_digest(files: Iterable[PayloadFile]) -> str:
+    """As a payload's, under a title of its own; names within `overlay/`."""
+    return hashlib.sha256(_listing(_OVERLAY_TITLE, files)).hexdigest()
+
+
+def _listing(title: str, files: Iterable[PayloadFile]) -> bytes:
     lines = (f"{file.sha256} {file.size} {file.name}" for file in sorted(files))
-    return "".join(f"{line}\n" for line in (_LISTING_TITLE, *lines)).encode("ascii")
+    return "".join(f"{line}\n" for line in (title, *lines)).encode("ascii")
 
 
 def payload_digest(listing: bytes) -> str:
@@ -83,8 +109,17 @@ def payload_digest(listing: bytes) -> str:
 
 
 def open_package(file: BinaryIO, limits: Limits = LIMITS) -> Package:
-    """Raises `PackageError`, or `ManifestError` for the manifest within."""
-    archive = ArchiveReader(file, limits)
+    """A development package. Raises `PackageError`, or `ManifestError` for the manifest within."""
+    package = read_manifest(ArchiveReader(file, limits))
+    for entry in (*package.overlay, *package.statements.values()):
+        message = "is part of a signed package, and this is where unsigned ones are read"
+        raise PackageError("package_layout", message, "`km-client plugins install` reads signed ones", entry=entry.name)
+    check_layout(package)
+    return package
+
+
+def read_manifest(archive: ArchiveReader) -> Package:
+    """Raises `PackageError`, or `ManifestError`; nothing but the manifest was looked at yet."""
     found = next((entry for entry in archive.entries if entry.name == MANIFEST), None)
     if found is None:
         raise PackageError("package_manifest_missing", f"the package holds no `{MANIFEST}`", "build it again")
@@ -93,21 +128,28 @@ def open_package(file: BinaryIO, limits: Limits = LIMITS) -> Package:
     data = archive.read(found)
     manifest = manifests.parse(data)
     payload = tuple(entry for entry in archive.entries if entry.name.startswith(PAYLOAD))
-    _check_layout(archive.entries, payload)
-    _check_programs((found, *payload), manifest)
-    return Package(archive, manifest, data, payload)
+    overlay = tuple(entry for entry in archive.entries if entry.name.startswith(OVERLAY))
+    statements = {entry.name: entry for entry in archive.entries if entry.name in _SIGNED}
+    return Package(archive, manifest, data, payload, overlay, statements)
 
 
-def _check_layout(entries: tuple[Entry, ...], payload: tuple[Entry, ...]) -> None:
+def check_layout(package: Package) -> None:
+    """Every file is one a package may hold, and where it may be executed. Raises `PackageError`."""
+    entries = package.archive.entries
+    known = {MANIFEST, *package.statements, *(entry.name for entry in (*package.payload, *package.overlay))}
     for entry in entries:
-        if entry.name != MANIFEST and not entry.name.startswith(PAYLOAD):
-            message = "is not part of a development package, and this version cannot check any other"
+        if entry.name not in known:
+            message = "is not part of a package that this version knows"
             raise PackageError("package_layout", message, "install a newer km-client", entry=entry.name)
-    for entry in payload:
-        if payload_name(entry).split("/")[0].lower() == manifests.FILE_NAME:
-            raise PackageError(
-                "package_layout", f"is where `{MANIFEST}` is unpacked to", "build it again", entry=entry.name
-            )
+    for entry in package.payload:
+        top = payload_name(entry).split("/")[0].lower()
+        if top == manifests.FILE_NAME:
+            message = f"is where `{MANIFEST}` is unpacked to"
+            raise PackageError("package_layout", message, "build it again", entry=entry.name)
+        if package.overlay and top == OVERLAY.rstrip("/"):
+            message = "is where the customer's own data is unpacked to"
+            raise PackageError("package_layout", message, "rename it and build again", entry=entry.name)
+    _check_programs(entries, package.manifest)
 
 
 def _check_programs(entries: tuple[Entry, ...], manifest: Manifest) -> None:

@@ -1,0 +1,113 @@
+"""What is installed from the registry, and how it stands, as `plugins list` and `doctor` show it.
+
+Installed from the registry:
+plugin      version  state                    until
+slow-tools  1.2.0    update available: 1.3.0  2026-12-22
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from km_client import output
+from km_client.check import Check
+from km_client.output import printable
+from km_client.registry import accounts, activation, quarantine, standing
+from km_client.registry.builds import Build
+from km_client.registry.place import Place
+from km_client.registry.standing import Standing, Standings
+
+_REFRESH = "run `km-client plugins refresh`"
+
+
+def answer() -> dict[str, Any]:
+    """For `plugins list --json`: members beside those of the agent's report."""
+    place = accounts.place()
+    if place is None:
+        return {"installed": [], "quarantined": []}
+    standings = standing.load(place)
+    rows = [
+        msgspec.to_builtins(build) | {"standing": msgspec.to_builtins(_of(build, standings))}
+        for _, build in activation.installed(place)
+    ]
+    return {
+        "installed": rows,
+        "quarantined": [msgspec.to_builtins(one) for one in quarantine.listed(place)],
+        "registry_checked_at": standings.checked_at.isoformat() if standings.checked_at else None,
+        "registry_problem": standings.problem,
+    }
+
+
+def show(now: datetime) -> bool:
+    """Whether there was anything to show."""
+    place = accounts.place()
+    if place is None:
+        return False
+    standings, found = standing.load(place), [build for _, build in activation.installed(place)]
+    kept = quarantine.listed(place)
+    if found:
+        output.say("Installed from the registry:")
+        rows = ((build.name, build.version, state(build, standings, now), _day(build)) for build in found)
+        output.table(("plugin", "version", "state", "until"), rows)
+    for one in kept:
+        output.wrapped(f"In quarantine: {one.name} {one.version}: {printable(one.message)}", indent=2)
+    if standings.problem:
+        output.wrapped(f"The last refresh failed: {printable(standings.problem)}", indent=2)
+    return bool(found or kept)
+
+
+def checks(now: datetime) -> Iterator[Check]:
+    """For `doctor`."""
+    place = accounts.place()
+    if place is None:
+        return
+    standings = standing.load(place)
+    if standings.problem:
+        yield Check("registry", "problem", printable(f"the last refresh failed: {standings.problem}"), _REFRESH)
+    yield from _quarantined(place)
+    wrong = False
+    for _, build in activation.installed(place):
+        refusal = standings.refusal(build)
+        if refusal:
+            wrong = True
+            yield Check("registry", "problem", printable(str(refusal)), printable(refusal.hint))
+        elif now >= build.expires_at:
+            wrong = True
+            yield Check("registry", "problem", f"{build.name} {build.version} has expired", _REFRESH)
+        elif warning := _of(build, standings).warning:
+            yield Check("registry", "note", printable(f"{build.name} {build.version}: {warning}"), _REFRESH)
+    if not wrong and not standings.problem:
+        count = len(list(activation.installed(place)))
+        yield Check("registry", "ok", f"{count} plugin{'s' if count != 1 else ''} installed, as the registry has them")
+
+
+def state(build: Build, standings: Standings, now: datetime) -> str:
+    """A few words: `installed`, `update available: 1.3.0`, `blocked: why`."""
+    return "expired" if now >= build.expires_at else words_of(_of(build, standings))
+
+
+def words_of(found: Standing) -> str:
+    """The same of what is known about it."""
+    words = found.state.replace("_", " ")
+    if found.state == "ok":
+        words = f"update available: {found.available}" if found.available else "installed"
+    reason = found.reason or found.warning
+    return printable(f"{words}: {reason}" if reason else words)
+
+
+def _quarantined(place: Place) -> Iterator[Check]:
+    for one in quarantine.listed(place):
+        words = f"{one.name} {one.version} was not installed: {one.message} (kept in {place.quarantine})"
+        yield Check("registry", "problem", printable(words), _REFRESH)
+
+
+def _of(build: Build, standings: Standings) -> Standing:
+    return standings.plugins.get(build.name) or Standing("not_entitled")
+
+
+def _day(build: Build) -> str:
+    return f"{build.expires_at:%Y-%m-%d}"

@@ -1,0 +1,46 @@
+"""What workers do for builds. Every task is safe to run twice, and to be lost: `registry.resume_builds` sends it again.
+
+The queues are apart so that their workers can be: `builds` runs untrusted sources in a box and holds no key; `signing`
+holds the keys and runs nothing.
+"""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from core.clock import now
+from plugins_registry.building import customer_builds, issuing, payloads, requests, wakeup
+from plugins_registry.building.errors import IssuerMissing
+
+
+@shared_task(name=wakeup.PAYLOAD, queue=wakeup.BUILDS, ignore_result=True)
+def build_payload(pk: int) -> None:
+    """A revision's payload for one platform."""
+    payloads.build_payload(pk, clock=now)
+
+
+@shared_task(name=wakeup.BUILD, queue=wakeup.BUILDS, ignore_result=True)
+def build_for(pk: int) -> None:
+    """A customer's package, as far as it goes without a key."""
+    try:
+        ready = customer_builds.embed(pk, clock=now)
+    except IssuerMissing:
+        ready = True  # the signing queue makes the key, and comes back to this
+    if ready:
+        wakeup.after_commit(wakeup.SIGN, pk)
+
+
+@shared_task(name=wakeup.SIGN, queue=wakeup.SIGNING, ignore_result=True)
+def sign_build(pk: int) -> None:
+    """A customer's package: sign, pack, verify, keep."""
+    from plugins_registry.signing import package_signer  # noqa: PLC0415 - a worker that builds imports no signer
+
+    signer = package_signer()
+    if not issuing.issue(pk, clock=now, signer=signer) and requests.is_waiting(pk):
+        wakeup.after_commit(wakeup.BUILD, pk)
+
+
+@shared_task(name=wakeup.RESUME, ignore_result=True)
+def resume_builds() -> None:
+    """Builds whose wake-up was lost, or whose worker died."""
+    requests.resume(at=now())

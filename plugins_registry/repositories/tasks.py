@@ -1,0 +1,14 @@
+"""What a worker of the queue `signing` does. Safe to run twice, at once, and to be lost: the rows say what is due."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from core.clock import now
+from plugins_registry.repositories import rounds, wakeup
+
+
+@shared_task(name=wakeup.PUBLISH, ignore_result=True)
+def publish() -> None:
+    """Somebody marked a repository, or it is time to look."""
+    rounds.publish_everything(at=now())
