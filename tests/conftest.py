@@ -26,13 +26,17 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A new, empty home directory, and none of the `KM_…`, XDG or proxy settings of the person who runs the tests."""
+    """A new, empty home directory, and none of the `KM_…`, XDG or proxy settings of the person who runs the tests.
+
+    No `monitor` starts an agent, which would stay for half a minute: a test that wants one says so, and ends it.
+    """
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(("KM_", "XDG_")) or name.lower().endswith("_proxy"):
                 patch.delenv(name)
         patch.setenv("HOME", str(home))
+        patch.setenv("KM_AGENT", "off")
         patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
         yield home
 

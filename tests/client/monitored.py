@@ -37,7 +37,7 @@ class Monitored:
         **popen: Any,
     ) -> None:
         self.data_dir = data_dir
-        environment = {**os.environ, "KM_DATA_DIR": str(data_dir), "KM_AGENT": "off", **(env or {})}
+        environment = {**os.environ, "KM_DATA_DIR": str(data_dir), **(env or {})}
         streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         self.process = subprocess.Popen(
             [KM_CLIENT, "monitor", *flags, "--", *command], env=environment, **{**streams, "bufsize": 0, **popen}

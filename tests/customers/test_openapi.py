@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from typing import Any
 
 import pytest
-import yaml
-from django.core.management import call_command
 
 from customers import urls
 from tests.customers.answers import Call, code
+from tests.customers.api_description import describe
 
 
 @pytest.fixture(scope="module")
 def described() -> dict[str, Any]:
-    out = StringIO()
-    call_command("spectacular", "--validate", "--fail-on-warn", urlconf=urls, stdout=out)
-    answer: dict[str, Any] = yaml.safe_load(out.getvalue())
-    return answer
+    return describe(urls)
 
 
 def test_every_address_is_described(described: dict[str, Any]) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,6 +25,7 @@ from customers.api_keys import Issued
 from customers.errors import TokenExpired, TokenInvalid
 from customers.models import Customer
 from customers.queries import entitlement_of
+from tests.customers.forging import Forge, forger, part
 
 
 def second(moment: datetime) -> int:
@@ -39,25 +38,10 @@ def token(issued: Issued, moment: datetime) -> str:
     return tokens.mint(issued.key, entitlement_of(issued.key.customer, at=moment), at=moment).token
 
 
-Forge = Callable[..., str]
-
-
 @pytest.fixture
 def forge(token: str, moment: datetime) -> Forge:
     """Signs Acme's claims with the server's own key, with changed headers or claims."""
-    claims = jwt.decode(token, options={"verify_signature": False})
-
-    def sign(headers: dict[str, Any] | None = None, **changed: Any) -> str:
-        signer = signing_keys.signer(at=moment)
-        kept = {name: value for name, value in (claims | changed).items() if value is not None}
-        header = {"kid": signer.kid, "typ": TOKEN_TYPE} | (headers or {})
-        return jwt.encode(kept, signer.private_key, algorithm="EdDSA", headers=header)
-
-    return sign
-
-
-def part(value: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+    return forger(token, lambda: moment)
 
 
 def test_a_token_says_who_what_and_until_when(token: str, acme: Customer, issued: Issued, moment: datetime) -> None:

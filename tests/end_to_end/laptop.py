@@ -30,7 +30,11 @@ class Laptop:
         self.config_dir = directory / "config"
         self.data_dir = directory / "data"
         self.submit_key = ""  # of a laptop whose user submits plugins
-        self.environment = {"KM_CONFIG_DIR": str(self.config_dir), "KM_DATA_DIR": str(self.data_dir)}
+        self.environment = {
+            "KM_CONFIG_DIR": str(self.config_dir),
+            "KM_DATA_DIR": str(self.data_dir),
+            "KM_AGENT": "",  # as a person has it; `shut_down` ends the agent
+        }
 
     @property
     def alone(self) -> dict[str, str]:

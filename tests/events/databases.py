@@ -8,17 +8,38 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import environ
+import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 
 START_TIMEOUT_SECONDS = "30"
+SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
+KINDS = [SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.servers)]
+"""What a fixture that stands on `real_database` is parametrized by."""
+
+
+@contextmanager
+def real_database(kind: str) -> Iterator[None]:
+    """Have Django's default database be a new one of this kind. Skips the test where PostgreSQL is not installed."""
+    with tempfile.TemporaryDirectory(prefix="km-db-") as name:
+        directory = Path(name)
+        if kind == SQLITE:
+            with in_use(sqlite_in(directory)):
+                yield
+            return
+        programs = postgres_programs()
+        if programs is None:
+            pytest.skip("PostgreSQL is not installed")
+        with postgres_in(directory, programs) as server, in_use(server):
+            yield
 
 
 def sqlite_in(directory: Path) -> dict[str, Any]:

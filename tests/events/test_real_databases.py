@@ -5,11 +5,9 @@ One path of code serves both; these are the tests a new store has to pass.
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,26 +23,15 @@ from events.histogram import Histogram
 from events.models import DailyRollup, DailyUsage, Event, HourlyRollup, InboxEntry, Session
 from events.queries import EventFilter
 from tests.events.conftest import sender_for
-from tests.events.databases import in_use, postgres_in, postgres_programs, sqlite_in
+from tests.events.databases import KINDS, real_database
 from tests.events.samples import Sender, a_call, an_event, answer_of, drain_everything
 
-SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 
-
-@pytest.fixture(scope="module", params=[SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.servers)])
+@pytest.fixture(scope="module", params=KINDS)
 def database(request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
-    """A real database of its own for the tests of this module."""
-    with tempfile.TemporaryDirectory(prefix="km-db-") as name, django_db_blocker.unblock():
-        directory = Path(name)
-        if request.param == SQLITE:
-            with in_use(sqlite_in(directory)):
-                yield SQLITE
-            return
-        programs = postgres_programs()
-        if programs is None:
-            pytest.skip("PostgreSQL is not installed")
-        with postgres_in(directory, programs) as settings, in_use(settings):
-            yield POSTGRESQL
+    """A real database of its own for the tests of this module; which kind."""
+    with django_db_blocker.unblock(), real_database(request.param):
+        yield request.param
 
 
 @pytest.fixture

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from typing import Any
 
 import pytest
-import yaml
-from django.core.management import call_command
 from django.urls import URLPattern
 from km_protocol.kmpkg.source_archive import MEDIA_TYPE
 
 from plugins_registry import urls
+from tests.customers.api_description import describe
 
 
 @pytest.fixture(scope="module")
 def described() -> dict[str, Any]:
-    out = StringIO()
-    call_command("spectacular", "--validate", "--fail-on-warn", urlconf=urls, stdout=out)
-    answer: dict[str, Any] = yaml.safe_load(out.getvalue())
-    return answer
+    return describe(urls)
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,28 +16,18 @@ from customers import accounts, api_keys, subscriptions
 from customers.api_keys import Issued
 from customers.models import Customer, Subscription, Tier
 from tests.customers.answers import Call, caller, code
-from tests.events.databases import in_use, postgres_in, postgres_programs, sqlite_in
+from tests.events.databases import KINDS, real_database
 from tests.plugins_registry.conftest import asked
 
-SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 AUTHENTICATE, VALIDATE = "/api/plugins/authenticate", "/api/plugins/validate"
 NUL_ID = {"plugin_name": "api-logger", "plugin_version": "1.0.0", "customer_id": "cus_\0"}
 
 
-@pytest.fixture(scope="module", params=[SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.servers)])
+@pytest.fixture(scope="module", params=KINDS)
 def database(request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
-    """A real database of its own for the tests of this module."""
-    with tempfile.TemporaryDirectory(prefix="km-db-") as name, django_db_blocker.unblock():
-        directory = Path(name)
-        if request.param == SQLITE:
-            with in_use(sqlite_in(directory)):
-                yield SQLITE
-            return
-        programs = postgres_programs()
-        if programs is None:
-            pytest.skip("PostgreSQL is not installed")
-        with postgres_in(directory, programs) as settings, in_use(settings):
-            yield POSTGRESQL
+    """A real database of its own for the tests of this module; which kind."""
+    with django_db_blocker.unblock(), real_database(request.param):
+        yield request.param
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,11 +25,11 @@ from customers.models import ApiKey, Customer, Subscription, Tier
 from customers.queries import entitlement_of
 from plugins_registry import failures, validation
 from tests.customers.answers import Call, code
+from tests.customers.forging import Forge, forger, part
 from tests.plugins_registry.conftest import Authenticate
 
 PATH = "/api/plugins/validate"
 PRO = ["api_logging", "console_logging", "risk_analysis"]
-Forge = Callable[..., str]
 
 
 @pytest.fixture
@@ -62,19 +61,7 @@ Ask = Callable[..., dict[str, Any]]
 @pytest.fixture
 def forge(token: str) -> Forge:
     """Signs the token's claims with the server's own key, with changed headers or claims."""
-    claims = jwt.decode(token, options={"verify_signature": False})
-
-    def sign(headers: dict[str, Any] | None = None, **changed: Any) -> str:
-        signer = signing_keys.signer(at=now())
-        kept = {name: value for name, value in (claims | changed).items() if value is not None}
-        header = {"kid": signer.kid, "typ": TOKEN_TYPE} | (headers or {})
-        return jwt.encode(kept, signer.private_key, algorithm="EdDSA", headers=header)
-
-    return sign
-
-
-def part(value: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+    return forger(token, now)
 
 
 def test_a_good_token_is_valid_and_says_what_holds_now(ask: Ask, token: str, acme: Customer) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from km_client import cli
+from km_client.agent import presence
 
 from tests.client.agent.conftest import machine, record, server
+from tests.end_to_end.waiting import eventually
 
 __all__ = ["machine", "record", "server"]
 
@@ -35,3 +40,13 @@ def km(machine: object, capsys: pytest.CaptureFixture[str]) -> Km:
         return Done(code, printed.out, printed.err)
 
     return run
+
+
+@pytest.fixture
+def with_agents(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Commands may start the agent in this test; it ends with it."""
+    monkeypatch.delenv("KM_AGENT")
+    yield
+    if (machine / "data").is_dir() and (pid := presence.running_pid()):
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: presence.running_pid() is None)

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +16,7 @@ from tests.client.agent.conftest import Record
 from tests.client.commands.conftest import Km
 from tests.end_to_end.waiting import eventually
 
-
-@pytest.fixture(autouse=True)
-def no_agent_left(machine: Path) -> Iterator[None]:
-    yield
-    if (machine / "data").is_dir() and (pid := presence.running_pid()):
-        os.kill(pid, signal.SIGKILL)
-        eventually(lambda: presence.running_pid() is None)
+pytestmark = pytest.mark.usefixtures("with_agents")
 
 
 @pytest.mark.usefixtures("record")

@@ -94,6 +94,7 @@ def test_no_key_at_all_is_said(km: Km, monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.code == 1 and "no API key was given" in done.err
 
 
+@pytest.mark.usefixtures("with_agents")
 def test_what_was_recorded_before_is_shipped_now(km: Km, server: IngestServer, record: Record) -> None:
     config_idle = km("config", "set", "agent.idle_seconds", "0.2")
     assert config_idle.code == 0

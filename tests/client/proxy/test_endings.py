@@ -164,7 +164,7 @@ def test_a_client_that_vanishes_ends_the_server(data_dir: Path) -> None:
     """The client is killed: no signal reaches the monitor, only the ends of its pipes close."""
     client = subprocess.Popen(
         [sys.executable, "-c", _CLIENT, KM_CLIENT, *map(str, server("ignores_eof"))],
-        env={**os.environ, "KM_DATA_DIR": str(data_dir), "KM_AGENT": "off"},
+        env={**os.environ, "KM_DATA_DIR": str(data_dir)},
         stdout=subprocess.PIPE,
         text=True,
     )

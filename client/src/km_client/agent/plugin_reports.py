@@ -12,8 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from km_client.agent.plugin_seat import ENDED, Seat
 from km_client.plugins import report
 from km_client.plugins.report import BARRED, NOT_ENTITLED, UNAVAILABLE, AccountReport, PluginReport, Report, Trouble
@@ -109,4 +107,4 @@ def _stands(seat: Seat, status: PluginStatus | None, now: datetime) -> PluginRep
 def _at_rest(row: PluginReport) -> PluginReport:
     """As it is remembered: its process is gone, its counts and its troubles are not."""
     state = row.state if row.state in {*ENDED, *BARRED, NOT_ENTITLED, UNAVAILABLE} else "stopped"
-    return msgspec.structs.replace(row, state=state, pid=None, retry_at=None, waiting=0, sessions=[])
+    return report.as_ended(row, state)

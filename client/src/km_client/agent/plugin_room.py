@@ -195,9 +195,12 @@ class PluginRoom:
         elif step == "stop" and self._stage:
             seat.has_started = False
             self._stage.stop(seat.key)
-        elif step != "nothing" and wished:
+        elif step == "tell" and self._stage and wished:
             seat.told = standing.fingerprint
-            self._hand_over(seat, seat.spec, wished, config)
+            self._stage.tell(seat.key, wished)
+        elif step == "start" and wished:
+            seat.told = standing.fingerprint
+            self._start(seat, seat.spec, wished, config)
 
     def _configured(self, seat: Seat, access: Access, config: Config) -> PluginConfig | None:
         """What the plugin should be told, or `None` while the person's settings for it are wrong."""
@@ -222,15 +225,12 @@ class PluginRoom:
             return False
         return self._monotonic() < seat.since + DECIDING_SECONDS
 
-    def _hand_over(self, seat: Seat, spec: PluginSpec, wished: PluginConfig, config: Config) -> None:
-        """Start the plugin with `wished`, or tell it."""
+    def _start(self, seat: Seat, spec: PluginSpec, wished: PluginConfig, config: Config) -> None:
+        """With `wished`, and with the events that were held back for it."""
         from km_client.agent.plugin_stage import PluginStage  # noqa: PLC0415 - loads gRPC
 
         if self._stage is None:
             self._stage = PluginStage(config.sandbox)
-        if seat.has_started and self._stage.is_running(seat.key):
-            self._stage.tell(seat.key, wished)
-            return
         self._stage.start(seat.key, spec, wished)
         seat.has_started = True
         self._stage.offer(seat.kept, [seat.key])

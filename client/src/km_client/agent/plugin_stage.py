@@ -40,9 +40,6 @@ class PluginStage:
     def offer(self, events: Sequence[Event], keys: Collection[str]) -> None:
         self._supervisor.offer(events, keys)
 
-    def is_running(self, key: str) -> bool:
-        return any(status.key == key and status.state == "running" for status in self._supervisor.status())
-
     def is_idle(self, key: str) -> bool:
         return self._supervisor.is_idle(key)
 

@@ -6,15 +6,13 @@ of all agents so far, and what a killed one counted in its last second is missin
 
 from __future__ import annotations
 
-import contextlib
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
+from km_client import struct_file
 from km_client.agent.health import Health
-from km_client.atomic_file import replace_file
-from km_client.errors import ClientError
 
 
 class SessionState(msgspec.Struct):
@@ -62,15 +60,9 @@ class AgentState(msgspec.Struct):
 
 def write(path: Path, state: AgentState) -> bool:
     """Whether it could be written; on a full disk the old one stays."""
-    with contextlib.suppress(ClientError):
-        replace_file(path, msgspec.json.encode(state), mode=0o600)
-        return True
-    return False
+    return struct_file.write(path, msgspec.json.encode(state))
 
 
 def read(path: Path) -> AgentState | None:
     """The last state that was written, by a living agent or not."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=AgentState)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return None
+    return struct_file.read(path, AgentState)

@@ -11,15 +11,13 @@ does not know are passed over, so that a newer agent's file is read by an older 
 
 from __future__ import annotations
 
-import contextlib
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from km_client.atomic_file import replace_file
-from km_client.errors import ClientError
+from km_client import struct_file
 from km_client.plugins.sandbox.attempts import Attempt
 from km_client.plugins.sandbox.guarantees import Guarantee
 from km_client.plugins.status import PluginStatus, Trouble
@@ -165,23 +163,17 @@ def barred_state(code: str) -> str:
 
 def write(path: Path, report: Report) -> bool:
     """Whether it could be written; on a full disk the old one stays."""
-    with contextlib.suppress(ClientError):
-        replace_file(path, _encoded(report), mode=0o600)
-        return True
-    return False
+    return struct_file.write(path, _encoded(report))
 
 
 def read(path: Path) -> Report | None:
     """The last report that was written, by a living agent or not; `None` if there is none that can be read."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Report)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return None
+    return struct_file.read(path, Report)
 
 
-def as_ended(plugin: PluginReport) -> PluginReport:
-    """What is still true of it without the agent that wrote this: it ended with that agent."""
-    return msgspec.structs.replace(plugin, state=ENDED, pid=None, retry_at=None, waiting=0, sessions=[])
+def as_ended(plugin: PluginReport, state: str = ENDED) -> PluginReport:
+    """What is still true of it without its process; as `ENDED`, without the agent that wrote this."""
+    return msgspec.structs.replace(plugin, state=state, pid=None, retry_at=None, waiting=0, sessions=[])
 
 
 def as_of(account: AccountReport, now: datetime) -> AccountReport:
