@@ -1,4 +1,4 @@
-"""The demo's server side: `manage.py serve` on SQLite, one Pro customer, and what its API and pages show."""
+"""The demo's server side: `manage.py serve` on SQLite, its customers, and what its API and pages show."""
 
 from __future__ import annotations
 
@@ -78,14 +78,15 @@ class DemoService:
     ) -> None:
         self._stop()
 
-    def create_customer(self) -> Login:
-        command = [sys.executable, "manage.py", "create_customer", "--name", "Demo", "--tier", "pro"]
-        command += ["--email", "demo@example.com", "--json"]
+    def create_customer(self, tier: str = "pro") -> Login:
+        email = "demo@example.com" if tier == "pro" else f"{tier}@example.com"
+        command = [sys.executable, "manage.py", "create_customer", "--name", "Demo", "--tier", tier]
+        command += ["--email", email, "--json"]
         done = subprocess.run(command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise DemoError(f"`manage.py create_customer` failed: {done.stderr.strip()[-500:]}")
         made = json.loads(done.stdout)
-        say("A Pro customer with an API key was made.")
+        say(f"A customer with an API key was made ({tier.title()}).")
         return Login(made["login"], made["password"], made["api_key"])
 
     def stored(self, login: Login, session_id: str) -> int:

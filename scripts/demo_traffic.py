@@ -91,21 +91,29 @@ class DemoClient:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._km_client("agent", "stop")
+        self.km_client("agent", "stop")
 
     def init(self, api_key: str, api_url: str) -> None:
-        done = self._km_client("init", "--api-key", api_key, "--api-url", api_url)
+        done = self.km_client("init", "--api-key", api_key, "--api-url", api_url)
         if done.returncode:
             raise DemoError(f"`km-client init` failed: {done.stdout}{done.stderr}")
         say("km-client has its key.")
 
-    def visit(self, server: RealServer, era: str) -> Visit:
-        """One session of the SDK's client with `server`; what was relayed."""
+    def visit(self, server: RealServer, era: str, *options: str) -> Visit:
+        """One session of the SDK's client with `server`, with these options of `monitor`; what was relayed."""
         session_id = str(uuid.uuid4())
         outside, inside = self.directory / f"outside-{era}", self.directory / f"inside-{era}"
         tee = [sys.executable, str(ROOT / "scripts" / "recording_tee.py")]
-        monitor = [str(BIN / "km-client"), "monitor", "--server-name", server.name, "--session-id", session_id, "--"]
-        command = [*tee, str(outside), "--", *monitor, *tee, str(inside), "--", *server.command]
+        monitor = [
+            str(BIN / "km-client"),
+            "monitor",
+            "--server-name",
+            server.name,
+            "--session-id",
+            session_id,
+            *options,
+        ]
+        command = [*tee, str(outside), "--", *monitor, "--", *tee, str(inside), "--", *server.command]
         parameters = StdioServerParameters(command=command[0], args=command[1:], env=self.environment)
         with (self.directory / f"stderr-{era}.log").open("w") as log:
             failures = anyio.run(_converse, stdio_client(parameters, errlog=log), era, server.calls)
@@ -115,7 +123,8 @@ class DemoClient:
         say(f"The official client talked to {server.title} ({era}): {made.relayed} messages.")
         return made
 
-    def _km_client(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def km_client(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """One command of this laptop, run to its end; the caller looks at its exit code."""
         return subprocess.run(
             [BIN / "km-client", *arguments],
             env={**os.environ, **self.environment},

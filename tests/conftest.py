@@ -1,7 +1,7 @@
 """What every test stands on: a home of its own, no settings of the person who runs it, and the real MCP servers.
 
 A test never sees the developer's `~/.config/kilometers`, keys or proxies. Servers from npm are installed by
-`scripts/test`; where npm is missing, the tests that need them are skipped with that reason.
+`scripts/test/run`; where npm is missing, the tests that need them are skipped with that reason.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def npm_server() -> dict[str, list[str]]:
     """The command of each real server from npm: `everything`, `filesystem` (add a directory), `memory`."""
     if not NPM_BIN.is_dir() or shutil.which("node") is None:
-        pytest.skip("servers from npm are not installed: run `scripts/test`, which needs npm")
+        pytest.skip("servers from npm are not installed: run `scripts/test/run`, which needs npm")
     return {
         "everything": [str(NPM_BIN / "mcp-server-everything"), "stdio"],
         "filesystem": [str(NPM_BIN / "mcp-server-filesystem")],

@@ -124,6 +124,6 @@ def test_bench_lists_its_benchmarks_and_refuses_other_names() -> None:
 
 
 def test_every_script_explains_itself() -> None:
-    for script in ("scripts/demo", "scripts/test", "scripts/bench"):
+    for script in ("scripts/demo", "scripts/test/run", "scripts/bench"):
         done = run(script, "--help", env={**os.environ})
         assert done.returncode == 0 and "scripts/" in done.stdout, script
