@@ -104,7 +104,7 @@ def permission_badges(revision: Revision) -> SafeString:
 
 
 def findings_badge(revision: Any) -> SafeString:
-    """How many nobody waived, and how many of them are grave."""
+    """How many nobody waived, and how many of them are serious (high or critical)."""
     if revision.grave:
-        return badge(f"{revision.open_findings}, {revision.grave} grave", "bad")
+        return badge(f"{revision.open_findings}, {revision.grave} serious", "bad")
     return badge(str(revision.open_findings), "warn" if revision.open_findings else "")

@@ -53,7 +53,7 @@ def test_widened_permissions_and_grave_findings_are_marked(world: World, browser
     world.finding(revision, rule="B404", severity="low", fingerprint="0" * 64)
     shown = page(browser(world.ann))
     assert '<span class="km-badge bad">network +</span>' in shown
-    assert "2, 1 grave" in shown
+    assert "2, 1 serious" in shown
 
 
 def test_an_open_appeal_has_a_stage_of_its_own(world: World, browser: Browser) -> None:
