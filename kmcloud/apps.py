@@ -8,4 +8,6 @@ class KmcloudConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from kmcloud import checks  # noqa: F401,PLC0415 - importing it registers it
+        from kmcloud import checks, queue_metrics  # noqa: F401,PLC0415 - `checks` registers itself
+
+        queue_metrics.register()

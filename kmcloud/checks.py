@@ -55,10 +55,7 @@ def strangers_cannot_pose_as_the_proxy(**_: Any) -> list[CheckMessage]:
 
 
 def _production() -> Iterator[CheckMessage]:
-    if settings.DATABASES["default"]["ENGINE"] not in {
-        "django.db.backends.postgresql",
-        "django_prometheus.db.backends.postgresql",
-    }:
+    if settings.DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
         yield Error("Production needs PostgreSQL.", hint="Set KM_DATABASE_URL=postgres://…", id="kmcloud.E001")
     if not settings.REDIS_URL:
         yield Error("Production needs Redis.", hint="Set KM_REDIS_URL=redis://…", id="kmcloud.E002")

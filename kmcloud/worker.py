@@ -1,15 +1,19 @@
-"""The worker of the embedded service: Celery, its beat and the sweeper, in one process.
+"""A worker: Celery for the queues of its role, and beside it, as the role says, the sweeper and the beat.
 
-    run()  → 0      # after SIGTERM, when the tasks under way are done
+    run()  → 0                    # the embedded one: every queue, sweeper, beat, in one process
+    run("builds")  → 0            # one of production's; returns after SIGTERM, when the tasks under way are done
 
-The sweeper needs no broker, so a broken one delays events by seconds and loses nothing. Beat runs as a thread: as a
-process of its own it would outlive a killed worker.
+The sweeper needs no broker, so a broken one delays events by seconds and loses nothing. The embedded beat runs as a
+thread: as a process of its own it would outlive a killed worker.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import socket
+from contextlib import ExitStack
 from types import FrameType
 from typing import Any
 
@@ -19,44 +23,55 @@ from celery.exceptions import WorkerShutdown
 
 from core.clock import now
 from events.sweeper import Sweeper
-from events.wakeup import QUEUE
 from kmcloud.celery import app
-from plugins_registry.building.wakeup import BUILDS, SIGNING
+from kmcloud.pulse import Pulse
+from kmcloud.roles import Role, role_called
 
-THREADS = 4  # one drains, one does what beat asks for, and two may be building for minutes
-NAME = "embedded@localhost"
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
-def run() -> int:
-    """Work until told to stop. Returns the exit code."""
+def run(name: str = "") -> int:
+    """Work in the role `name` until told to stop. Returns the exit code."""
     logging.getLogger("celery").setLevel(logging.WARNING)  # what tasks do is logged by the tasks
-    sweeper = Sweeper(clock=now)
-    beat: Any = EmbeddedService(app, thread=True, scheduler_cls=Scheduler)
-    worker = app.WorkController(
-        hostname=NAME,
-        pool_cls="threads",
-        concurrency=THREADS,
-        queues=[app.conf.task_default_queue, QUEUE, SIGNING, BUILDS],
-        without_gossip=True,
-        without_mingle=True,
-        without_heartbeat=True,
-    )
+    role = role_called(name)
+    sweeper = Sweeper(clock=now) if role.sweeps else None
+    worker = _celery_worker(name, role)
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
         """Interrupt Celery's wait for messages. One it may be reading is a wake-up, and those may be lost."""
         for signal_number in _STOPPING:
             signal.signal(signal_number, signal.SIG_IGN)
-        sweeper.ask_to_stop()
+        if sweeper is not None:
+            sweeper.ask_to_stop()
         raise WorkerShutdown(platforms.EX_OK)
 
     for signal_number in _STOPPING:
         signal.signal(signal_number, stop)
-    sweeper.start()
-    beat.start()
-    try:
+    with ExitStack() as beside:
+        if sweeper is not None:
+            sweeper.start()
+            beside.callback(sweeper.stop)
+        if name == "":
+            _start_beat(beside)
+        elif sweeper is None:  # whose own rounds leave the heartbeat
+            beside.enter_context(Pulse(name, clock=now))
         worker.start()
-    finally:
-        beat.service.stop()
-        sweeper.stop()
     return int(worker.exitcode or platforms.EX_OK)
+
+
+def _celery_worker(name: str, role: Role) -> Any:
+    return app.WorkController(
+        hostname=f"{name or 'embedded'}-{os.getpid()}@{socket.gethostname()}",
+        pool_cls="threads",
+        concurrency=role.threads,
+        queues=list(role.queues),
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+
+
+def _start_beat(beside: ExitStack) -> None:
+    beat: Any = EmbeddedService(app, thread=True, scheduler_cls=Scheduler)
+    beat.start()
+    beside.callback(beat.service.stop)

@@ -13,13 +13,13 @@ from plugins_registry.building import customer_builds, issuing, payloads, reques
 from plugins_registry.building.errors import IssuerMissing
 
 
-@shared_task(name=wakeup.PAYLOAD, queue=wakeup.BUILDS, ignore_result=True)
+@shared_task(name=wakeup.PAYLOAD, ignore_result=True)
 def build_payload(pk: int) -> None:
     """A revision's payload for one platform."""
     payloads.build_payload(pk, clock=now)
 
 
-@shared_task(name=wakeup.BUILD, queue=wakeup.BUILDS, ignore_result=True)
+@shared_task(name=wakeup.BUILD, ignore_result=True)
 def build_for(pk: int) -> None:
     """A customer's package, as far as it goes without a key."""
     try:
@@ -30,7 +30,7 @@ def build_for(pk: int) -> None:
         wakeup.after_commit(wakeup.SIGN, pk)
 
 
-@shared_task(name=wakeup.SIGN, queue=wakeup.SIGNING, ignore_result=True)
+@shared_task(name=wakeup.SIGN, ignore_result=True)
 def sign_build(pk: int) -> None:
     """A customer's package: sign, pack, verify, keep."""
     from plugins_registry.signing import package_signer  # noqa: PLC0415 - a worker that builds imports no signer

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from kmcloud.secrets_file import secret
+from kmcloud.secrets_file import given, secret
 
 NAME = "KM_TEST_SECRET"
 
@@ -18,6 +18,17 @@ def test_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv(NAME, "given")
     assert secret(NAME, tmp_path, production=False) == "given"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_the_environment_names_is_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "mounted"
+    monkeypatch.setenv(f"{NAME}_FILE", str(path))
+    with pytest.raises(ImproperlyConfigured, match="mounted"):
+        given(NAME)
+    path.write_text("from a file\n")
+    assert (given(NAME), secret(NAME, tmp_path, production=True)) == ("from a file", "from a file")
+    monkeypatch.setenv(NAME, "given")
+    assert given(NAME) == "given"
 
 
 def test_in_production_a_missing_secret_is_refused_by_name(tmp_path: Path) -> None:
