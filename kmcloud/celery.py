@@ -17,9 +17,10 @@ app.autodiscover_tasks()
 app.conf.broker_connection_max_retries = None  # for ever: the worker's sweeper drains without a broker meanwhile
 app.conf.beat_schedule = {
     # What a lost wake-up left unsigned, and what ends by the clock; a wake-up nobody took is worth nothing later.
-    "publish": {"task": "registry.publish", "schedule": 15.0, "options": {"queue": "signing", "expires": 15}},
+    "publish": {"task": "registry.publish", "schedule": 15.0, "options": {"expires": 15}},
     "resume": {"task": "registry.resume", "schedule": 60.0, "options": {"expires": 60}},  # scans and letters
     "resume-builds": {"task": "registry.resume_builds", "schedule": 60.0, "options": {"expires": 60}},
+    "sweep-orphans": {"task": "registry.sweep_orphans", "schedule": crontab(minute="29", hour="4")},
     "expire-events": {"task": "events.expire", "schedule": crontab(minute="17")},  # hourly, off the crowded full hour
     "forget-expired-tokens": {"task": "customers.forget_expired_tokens", "schedule": crontab(minute="43", hour="3")},
 }

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 
+_GO_PLATFORMS = {"linux-amd64", "linux-arm64"}
 _LOCAL_HOSTS = {"127.0.0.1", "localhost", "[::1]"}
 
 
@@ -54,6 +55,21 @@ def strangers_cannot_pose_as_the_proxy(**_: Any) -> list[CheckMessage]:
     ]
 
 
+@register(Tags.security)
+def go_platforms_are_known(**_: Any) -> list[CheckMessage]:
+    """A revision whose platforms cannot be built would wait for its builds for ever."""
+    asked = list(settings.GO_PLATFORMS)
+    if asked and set(asked) <= _GO_PLATFORMS and len(asked) == len(set(asked)):
+        return []
+    return [
+        Error(
+            f"KM_GO_PLATFORMS is `{','.join(asked)}`, for which no Go plugin can be built.",
+            hint=f"Set it to {' or '.join(sorted(_GO_PLATFORMS))}, or to both with a comma between them.",
+            id="kmcloud.E007",
+        )
+    ]
+
+
 def _production() -> Iterator[CheckMessage]:
     if settings.DATABASES["default"]["ENGINE"] not in {
         "django.db.backends.postgresql",
@@ -67,6 +83,12 @@ def _production() -> Iterator[CheckMessage]:
             f"KM_PUBLIC_URL is {settings.PUBLIC_URL}: keys would cross the network in the clear.",
             hint="Set it to the https:// address people use.",
             id="kmcloud.E003",
+        )
+    if not settings.SIGNER_PASSPHRASE:
+        yield checks.Warning(
+            "KM_SIGNER_PASSPHRASE is not set: this process can open no key file, and sign nothing by one.",
+            hint="Right for a worker of the queue `builds`; set it for every other process.",
+            id="kmcloud.W002",
         )
     if settings.DEBUG:
         yield Error("KM_DEBUG shows settings to strangers.", hint="Remove KM_DEBUG.", id="kmcloud.E004")

@@ -3,6 +3,7 @@
     secret("KM_SECRET_KEY", DATA_DIR, production=False)   → the variable, else DATA_DIR/secrets/km_secret_key
 
 In production a missing secret is refused: one invented at start would differ between machines and be lost with them.
+One that not every process may have (`needed=False`) is then empty, and whoever comes to use it says so.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from django.core.exceptions import ImproperlyConfigured
 SECRET_BYTES = 48  # more than any of the three needs, and no question about it
 
 
-def secret(name: str, directory: Path, *, production: bool) -> str:
+def secret(name: str, directory: Path, *, production: bool, needed: bool = True) -> str:
     """The secret called `name`: from the environment, else from `directory/secrets/<name>`, else made there."""
     given = os.environ.get(name, "")
     if given:
         return given
+    if production and not needed:
+        return ""
     if production:
         raise ImproperlyConfigured(f"`{name}` is not set. In production every secret comes from the environment.")
     path = directory / "secrets" / name.lower()

@@ -116,7 +116,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     "registry": (
         {
-            "BACKEND": "storages.backends.s3.S3Storage",  # credentials as boto3 finds them
+            "BACKEND": "plugins_registry.object_storage.ObjectStorage",  # credentials as boto3 finds them
             "OPTIONS": {
                 "bucket_name": REGISTRY_S3_BUCKET,
                 "endpoint_url": env.str("KM_REGISTRY_S3_ENDPOINT", default="") or None,
@@ -140,7 +140,7 @@ STORAGES = {
 
 # The keys that sign what is published: `role=uri` pairs apart by spaces; a role without one gets an encrypted file.
 SIGNER_DIR = Path(env.str("KM_SIGNER_DIR", default=str(DATA_DIR / "signers"))).absolute()
-SIGNER_PASSPHRASE = secret("KM_SIGNER_PASSPHRASE", DATA_DIR, production=PRODUCTION)
+SIGNER_PASSPHRASE = secret("KM_SIGNER_PASSPHRASE", DATA_DIR, production=PRODUCTION, needed=False)  # builds have none
 SIGNER_URIS = dict(pair.split("=", 1) for pair in env.str("KM_SIGNER_URIS", default="").split())
 HSM_PIN = env.str("KM_HSM_PIN", default="")
 
@@ -165,6 +165,14 @@ if CELERY_BROKER_URL.startswith("filesystem:"):
     }
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "maintenance"
+# A worker of `builds` runs what strangers wrote and holds no key; one of `signing` holds them all.
+CELERY_TASK_ROUTES = {
+    "events.drain": {"queue": "drain"},
+    "registry.build_payload": {"queue": "builds"},
+    "registry.build_for": {"queue": "builds"},
+    "registry.sign_build": {"queue": "signing"},
+    "registry.publish": {"queue": "signing"},
+}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 
@@ -241,6 +249,9 @@ SPECTACULAR_SETTINGS = {
 PLUGIN_RUNNER = env.str("KM_PLUGIN_RUNNER", default="")
 GO_MODULE_CACHE = env.str("KM_GO_MODULE_CACHE", default="")
 GO_SDK_DIR = env.str("KM_GO_SDK_DIR", default=str(BASE_DIR / "sdk" / "go"))
+
+# What a Go plugin is built for, twice each: a service whose laptops are all alike saves itself half of it.
+GO_PLATFORMS = env.list("KM_GO_PLATFORMS", default=["linux-amd64", "linux-arm64"])
 
 # Wheels that `manage.py fetch_wheels` downloaded; builds have no network.
 WHEELS_DIR = Path(env.str("KM_WHEELS_DIR", default=str(DATA_DIR / "wheels"))).absolute()

@@ -1,7 +1,7 @@
 """What workers do for builds. Every task is safe to run twice, and to be lost: `registry.resume_builds` sends it again.
 
 The queues are apart so that their workers can be: `builds` runs untrusted sources in a box and holds no key; `signing`
-holds the keys and runs nothing.
+holds the keys and runs nothing. Which task is for which is said in the settings (`CELERY_TASK_ROUTES`).
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from plugins_registry.building import customer_builds, issuing, payloads, reques
 from plugins_registry.building.errors import IssuerMissing
 
 
-@shared_task(name=wakeup.PAYLOAD, queue=wakeup.BUILDS, ignore_result=True)
+@shared_task(name=wakeup.PAYLOAD, ignore_result=True)
 def build_payload(pk: int) -> None:
     """A revision's payload for one platform."""
     payloads.build_payload(pk, clock=now)
 
 
-@shared_task(name=wakeup.BUILD, queue=wakeup.BUILDS, ignore_result=True)
+@shared_task(name=wakeup.BUILD, ignore_result=True)
 def build_for(pk: int) -> None:
     """A customer's package, as far as it goes without a key."""
     try:
@@ -30,7 +30,7 @@ def build_for(pk: int) -> None:
         wakeup.after_commit(wakeup.SIGN, pk)
 
 
-@shared_task(name=wakeup.SIGN, queue=wakeup.SIGNING, ignore_result=True)
+@shared_task(name=wakeup.SIGN, ignore_result=True)
 def sign_build(pk: int) -> None:
     """A customer's package: sign, pack, verify, keep."""
     from plugins_registry.signing import package_signer  # noqa: PLC0415 - a worker that builds imports no signer

@@ -31,6 +31,7 @@ CHECKS = (
     checks.production_settings,
     checks.sqlite_is_durable,
     checks.strangers_cannot_pose_as_the_proxy,
+    checks.go_platforms_are_known,
     customers_checks.secrets_are_long,
     customers_checks.tokens_live_reasonably,
     customers_checks.leases_are_refreshed_in_time,
@@ -71,12 +72,15 @@ def test_a_sound_production_server_passes() -> None:
         ({"DEBUG": True}, "kmcloud.E004"),
         ({"ALLOWED_HOSTS": ["*"]}, "kmcloud.E005"),
         ({"ALLOWED_HOSTS": ["127.0.0.1", "localhost"]}, "kmcloud.E005"),
+        ({"GO_PLATFORMS": ["linux-riscv64"]}, "kmcloud.E007"),
+        ({"GO_PLATFORMS": []}, "kmcloud.E007"),
         ({"API_KEY_PEPPER": b"short"}, "customers.E001"),
         ({"SIGNING_KEY_PASSPHRASE": b"short"}, "customers.E002"),
         ({"TOKEN_SECONDS": 10}, "customers.E003"),
         ({"TOKEN_SECONDS": 10**6}, "customers.E003"),
         ({"LEASE_REFRESH_SECONDS": 0}, "customers.E004"),
         ({"LEASE_REFRESH_SECONDS": 3601}, "customers.E004"),
+        ({"SIGNER_PASSPHRASE": ""}, "kmcloud.W002"),
         ({"TRUST_PROXY": True, "PUBLIC_URL": "http://km.example.org"}, "kmcloud.W001"),
     ],
 )
@@ -118,6 +122,14 @@ def test_production_without_a_secret_does_not_start(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "`KM_SECRET_KEY` is not set" in done.stderr
     assert not list(tmp_path.rglob("secrets"))
+
+
+def test_a_worker_of_a_queue_that_does_not_exist_is_refused_with_those_that_do(tmp_path: Path) -> None:
+    command = [sys.executable, "manage.py", "run_worker", "--queues", "builds,bilds"]
+    environment = {**os.environ, "KM_DATA_DIR": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "there is no queue 'bilds'\nthere are maintenance, drain, signing, builds" in done.stderr
 
 
 def test_what_runs_by_the_clock_is_a_task_a_worker_knows() -> None:

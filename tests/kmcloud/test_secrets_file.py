@@ -26,6 +26,11 @@ def test_in_production_a_missing_secret_is_refused_by_name(tmp_path: Path) -> No
     assert not list(tmp_path.iterdir())
 
 
+def test_in_production_one_that_not_every_process_may_have_is_empty(tmp_path: Path) -> None:
+    assert secret(NAME, tmp_path, production=True, needed=False) == ""
+    assert not list(tmp_path.iterdir())
+
+
 def test_on_a_laptop_it_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
     made = secret(NAME, tmp_path, production=False)
     assert len(made) >= 64

@@ -59,7 +59,7 @@ def run(orders: Orders, environment: dict[str, str]) -> None:
 
 
 def _tell(entry: str, _kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """From the plugin's file on: to show the frames before it, our own files would be opened, which a plugin may not."""
+    """From the plugin's file on: the frames before it are in our own files, which a plugin may not open."""
     while trace and trace.tb_frame.f_code.co_filename != entry:
         trace = trace.tb_next
     sys.__excepthook__(type(error), error.with_traceback(trace), trace)
