@@ -3,7 +3,9 @@
 In a new directory: a registry founded with the keys of three people and two reviewers, five plugins and five builds
 for each of 100, 1,000 and 10,000 customers, all on SQLite as the embedded service uses it (`synchronous=FULL`). Every
 director is marked and signed anew; python-tuf's own client then refreshes over the served addresses, once with nothing
-and once with what it kept. At the end the catalog grows to 5,000 versions, all signed by two reviewers.
+and once with what it kept. Packages of three payloads are made for one customer after another. `km-client` installs a
+plugin of 3 MB from the web server, over loopback. At the end the catalog grows to 5,000 versions, all signed by two
+reviewers.
 
 Sizes are of answers' bodies, errors' too. The reference is the signing alone: Ed25519 by the same library, no rows, no
 JSON. The last line is one JSON object; every name carries its unit.
@@ -27,6 +29,9 @@ TARGETS = {
     "refresh_cold_bytes": 3 * 1024,
     "refresh_warm_bytes": 1024,
     "catalog_5000_cold_bytes": 100 * 1024,
+    "install_3mb_ms": 600.0,
+    "package_3mb_unpacked_ms": 100.0,
+    "package_3mb_packed_ms": 100.0,
 }
 BUILDS = 5
 VERSIONS = 5_000
@@ -74,13 +79,17 @@ def _set_up(directory: Path) -> None:
 
 
 def _measure(directory: Path, chosen: argparse.Namespace) -> dict[str, Any]:
-    from benchmarks import _registry_load as load  # noqa: PLC0415 - after Django
+    from benchmarks import _package_builds, _plugin_install  # noqa: PLC0415 - after Django
+    from benchmarks import _registry_load as load  # noqa: PLC0415
 
     moment = load.now()
     (directory / "ceremonies").mkdir()
     registry = load.world.found(directory / "ceremonies", at=moment, bits=load.BIN_BITS)
+    figures: dict[str, Any] = _plugin_install.report(registry, directory, moment)  # first: no worker builds the others
+    own, command = figures["install_3mb_ms"], figures["install_3mb_command_ms"]
+    print(f"install of {figures['install_3mb_bytes']:,} B: {own} ms, by `km-client plugins install` {command} ms")
     payloads = load.plugins(registry, BUILDS, moment)
-    figures: dict[str, Any] = {"reference_signatures_per_s": round(load.signatures_per_second())}
+    figures["reference_signatures_per_s"] = round(load.signatures_per_second())
     seconds_each = {}
     made = 0
     for count in sorted(chosen.customers):
@@ -94,6 +103,10 @@ def _measure(directory: Path, chosen: argparse.Namespace) -> dict[str, Any]:
     figures["growth_us_per_customer_ratio"] = round(seconds_each[largest] / seconds_each[before], 2)
     figures |= load.refresh(directory / "client")
     print(f"refresh: {figures['refresh_cold_bytes']} B cold, {figures['refresh_warm_bytes']} B warm")
+    figures |= _package_builds.report(registry, moment)
+    for name in _package_builds.CASES:
+        size, spent = figures[f"package_{name}_bytes"], figures[f"package_{name}_ms"]
+        print(f"a customer's package, {name.replace('_', ' ')}: {spent} ms for {size:,} B")
     started = time.perf_counter()
     load.catalog_of(chosen.versions, registry, moment)
     figures["catalog_versions"] = chosen.versions

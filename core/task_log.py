@@ -44,6 +44,7 @@ def _began(task_id: str, task: Any, **_: Any) -> None:
     correlation.resume(carried if isinstance(carried, dict) else {})
     structlog.contextvars.bind_contextvars(task_id=task_id)
     setattr(task.request, _BEGUN, time.perf_counter())
+    _log.debug("task_begins", task=task.name)
 
 
 def _ended(task: Any, state: str | None = None, **_: Any) -> None:

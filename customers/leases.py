@@ -44,7 +44,7 @@ def _compose(customer: Customer, entitlement: Entitlement, machine: str, used: i
         status=entitlement.status,
         tier=entitlement.tier_name,
         features=sorted(entitlement.features),
-        plugins={},
+        plugins={},  # the registry says which may run; a second list, renewed at other times, would contradict it
         quotas=_quotas(entitlement, used),
         machine=machine,
         seq=_next_seq(customer),

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 
+_GO_PLATFORMS = {"linux-amd64", "linux-arm64"}
 _LOCAL_HOSTS = {"127.0.0.1", "localhost", "[::1]"}
 
 
@@ -50,6 +51,21 @@ def strangers_cannot_pose_as_the_proxy(**_: Any) -> list[CheckMessage]:
             "KM_TRUST_PROXY is on, but KM_PUBLIC_URL is not https: is there a proxy in front at all?",
             hint="Without one, anyone can forge the address that limits failed attempts. Turn it off.",
             id="kmcloud.W001",
+        )
+    ]
+
+
+@register(Tags.security)
+def go_platforms_are_known(**_: Any) -> list[CheckMessage]:
+    """A revision whose platforms cannot be built would wait for its builds for ever."""
+    asked = list(settings.GO_PLATFORMS)
+    if asked and set(asked) <= _GO_PLATFORMS and len(asked) == len(set(asked)):
+        return []
+    return [
+        Error(
+            f"KM_GO_PLATFORMS is `{','.join(asked)}`, for which no Go plugin can be built.",
+            hint=f"Set it to {' or '.join(sorted(_GO_PLATFORMS))}, or to both with a comma between them.",
+            id="kmcloud.E007",
         )
     ]
 

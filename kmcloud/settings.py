@@ -130,7 +130,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     "registry": (
         {
-            "BACKEND": "storages.backends.s3.S3Storage",  # credentials as boto3 finds them
+            "BACKEND": "plugins_registry.object_storage.ObjectStorage",  # credentials as boto3 finds them
             "OPTIONS": {
                 "bucket_name": REGISTRY_S3_BUCKET,
                 "endpoint_url": env.str("KM_REGISTRY_S3_ENDPOINT", default="") or None,
@@ -268,6 +268,9 @@ SPECTACULAR_SETTINGS = {
 PLUGIN_RUNNER = env.str("KM_PLUGIN_RUNNER", default="")
 GO_MODULE_CACHE = env.str("KM_GO_MODULE_CACHE", default="")
 GO_SDK_DIR = env.str("KM_GO_SDK_DIR", default=str(BASE_DIR / "sdk" / "go"))
+
+# What a Go plugin is built for, twice each: a service whose laptops are all alike saves itself half of it.
+GO_PLATFORMS = env.list("KM_GO_PLATFORMS", default=["linux-amd64", "linux-arm64"])
 
 # Wheels that `manage.py fetch_wheels` downloaded; builds have no network.
 WHEELS_DIR = Path(env.str("KM_WHEELS_DIR", default=str(DATA_DIR / "wheels"))).absolute()

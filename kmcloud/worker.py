@@ -26,6 +26,7 @@ from events.sweeper import Sweeper
 from kmcloud.celery import app
 from kmcloud.pulse import Pulse
 from kmcloud.roles import Role, role_called
+from plugins_registry import scratch
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
@@ -33,6 +34,7 @@ _STOPPING = (signal.SIGTERM, signal.SIGINT)
 def run(name: str = "") -> int:
     """Work in the role `name` until told to stop. Returns the exit code."""
     logging.getLogger("celery").setLevel(logging.WARNING)  # what tasks do is logged by the tasks
+    scratch.sweep()  # what an embedded worker that was killed left; `worker_init` is for the others
     role = role_called(name)
     sweeper = Sweeper(clock=now) if role.sweeps else None
     worker = _celery_worker(name, role)

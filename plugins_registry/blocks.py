@@ -5,8 +5,8 @@
     block(plugin, ann, "hard", "was tampered with", at=moment, sha256="9f86…")   one payload or package
     lift(row, cat, at=moment)
 
-Soft stops new starts, hard stops what runs. The revisions a block covers become `blocked`; lifting it leaves them in
-quarantine, from where `yanks.restore` takes them back. A block of one payload changes no state.
+Soft stops new installations, hard stops what runs. The revisions a block covers become `blocked`; lifting it leaves
+them in quarantine, from where `yanks.restore` takes them back. A block of one payload changes no state.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def _shown(change: FileChange) -> ShownChange:
     lines = change.diff.count("\n") + 1 - _HEADER_LINES
     note = ""
     if not change.shown:
-        note = "no text, or too long to show: read it in the source archive"
+        note = change.note or "no text, or too long to show: read it in the source archive"
     elif lines > len(rows):
         note = f"the first {len(rows):,} of {lines:,} lines: the rest is in the source archive"
     elif not rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.errors import ApiError, Forbidden, NotFound, TooManyRequests
+from core.errors import ApiError, Forbidden, NotFound, TooManyRequests, Unavailable
 
 
 class InvalidPluginName(ApiError):
@@ -21,6 +21,12 @@ class CustomerMismatch(Forbidden):
     """The host believes to run for another customer than the one whose key it sent."""
 
     code = "customer_mismatch"
+
+
+class NotYetPublished(Unavailable):
+    """A customer's director that nobody asked for before: it is being signed, which takes a worker a moment."""
+
+    code = "not_yet_published"
 
 
 class TransitionRefused(ApiError):

@@ -10,7 +10,6 @@ times, then left to an operator (`retry`). It is never held against the author.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,7 +22,7 @@ from km_protocol.errors import ManifestError, PackageError
 
 from core.clock import now
 from customers import audit
-from plugins_registry import models, queries, source_pages, wakeup
+from plugins_registry import models, queries, scratch, source_pages, wakeup
 from plugins_registry.errors import TransitionRefused
 from plugins_registry.inspection import checking
 from plugins_registry.inspection.checking import Check
@@ -107,8 +106,8 @@ def _run(
     results: list[CheckResult] = []
     if not left:
         return results
-    with tempfile.TemporaryDirectory(prefix="km-scan-") as place:
-        source, previous = Path(place) / "source", Path(place) / "previous"
+    with scratch.room("scan") as place:
+        source, previous = place / "source", place / "previous"
         started = clock()
         try:
             _unpack(revision.source, source)

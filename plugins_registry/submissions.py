@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import structlog
+from django.conf import settings
 from django.core.files import File
 from django.db import IntegrityError, transaction
 from km_protocol.kmpkg.manifest import Manifest
@@ -30,7 +31,6 @@ from plugins_registry.wakeup import SCAN, after_commit
 MAX_UNDECIDED = 100  # of one organisation; a queue that one author fills is no queue for the others
 STORAGE_SECONDS = 300  # a full disk takes a person
 RETRY_SECONDS = 3600  # reviews take hours
-GO_PLATFORMS = ("linux-amd64", "linux-arm64")
 PYTHON_PLATFORMS = ("any",)
 
 _log = structlog.get_logger(__name__)
@@ -66,7 +66,7 @@ def submit(owner: Customer, upload: Upload, *, visibility: str, private: bool, a
 
 def platforms_of(manifest: Manifest) -> list[str]:
     """What a payload is built for."""
-    return list(GO_PLATFORMS if manifest.runtime == "go" else PYTHON_PLATFORMS)
+    return list(settings.GO_PLATFORMS if manifest.runtime == "go" else PYTHON_PLATFORMS)
 
 
 def _kept(upload: Upload, at: datetime) -> Source:

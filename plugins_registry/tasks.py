@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from celery import shared_task
+from celery import shared_task, signals
 
 from core.clock import now
-from plugins_registry import notices, resuming, scanning, wakeup
+from plugins_registry import notices, orphans, resuming, scanning, scratch, wakeup
 
 
 @shared_task(name=wakeup.SCAN, ignore_result=True)
@@ -22,5 +22,18 @@ def notify(change_id: int) -> None:
 
 @shared_task(name="registry.resume", ignore_result=True)
 def resume() -> None:
-    """Wake whoever did not hear of something."""
+    """Wake whoever did not hear of something, and remove what dead workers of this machine left."""
     resuming.resume(at=now())
+    scratch.sweep()
+
+
+@shared_task(name="registry.sweep_orphans", ignore_result=True)
+def sweep_orphans() -> None:
+    """Files of the storage that no row names."""
+    orphans.sweep(at=now())
+
+
+@signals.worker_init.connect
+def sweep_scratch(**_: object) -> None:
+    """A worker that starts may follow one that was killed."""
+    scratch.sweep()

@@ -8,7 +8,7 @@ from plugins_registry.models import Appeal, Block, Review
 from plugins_registry.reasons import MAX_COMMENT_CHARACTERS, MAX_REASON_CHARACTERS, REASONS
 
 _INPUT = {"class": "km-input"}
-LEVELS = [(Block.Level.SOFT, "soft: nothing new starts it"), (Block.Level.HARD, "hard: what runs is stopped too")]
+LEVELS = [(Block.Level.SOFT, "soft: nobody installs it anew"), (Block.Level.HARD, "hard: what runs is stopped too")]
 REASON_CHOICES = [("", "–"), *((code, f"{code}: {words}") for code, words in REASONS.items())]
 
 
@@ -45,7 +45,7 @@ class StopForm(forms.Form):
 
 
 class BlockForm(ReasonForm):
-    """`soft` stops new starts, `hard` also what runs."""
+    """`soft` stops new installations, `hard` also what runs."""
 
     level = forms.ChoiceField(choices=LEVELS, widget=forms.RadioSelect, initial=Block.Level.SOFT)
 

@@ -66,7 +66,7 @@ _ASKED = {
     Action.BLOCK: Asked(
         Action.BLOCK,
         "Block this version?",
-        "It goes onto the signed blocklist: soft stops new starts, hard also what runs.",
+        "It goes onto the signed blocklist: soft stops new installations, hard also what runs.",
         "Block",
         "The version is blocked.",
         BlockForm,

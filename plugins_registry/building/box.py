@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from plugins_registry import process_memory
 from plugins_registry.building.errors import BuildError, LimitExceeded, NoSandbox
 
 _MIB = 1024 * 1024
@@ -33,6 +34,7 @@ _SEARCH = "/usr/local/bin:/usr/bin:/bin"
 _CHUNK_BYTES = 256 * 1024
 _PRLIMIT = "/usr/bin/prlimit"
 _INSTALL = "install bubblewrap (`apt-get install bubblewrap`) and allow unprivileged user namespaces"
+LOOK_SECONDS = 0.25  # at the memory all processes hold: in that time two processors fill about 1 GiB
 END_SECONDS = 5.0  # from the kill of the box's init until bubblewrap has seen it; milliseconds on an idle machine
 # The program's own words go to the log; when it has succeeded, what lies in /out goes to stdout.
 _SCRIPT = '"$@" >&2 || exit $?; exec tar --create --sort=name --format=gnu --file=- --directory=/out .'
@@ -49,6 +51,7 @@ class Limits:
     tmp_bytes: int = 1536 * _MIB
     out_bytes: int = 192 * _MIB
     processes: int = 512  # threads count
+    memory: int = 4096 * _MIB  # of all processes together; a cold `go build` on 2 cores holds 1 GiB
     open_files: int = 1024
     log_bytes: int = 256 * 1024
 
@@ -190,6 +193,7 @@ def _follow(process: subprocess.Popen[bytes], output: IO[bytes], limits: Limits)
     assert process.stdout is not None
     assert process.stderr is not None
     deadline = time.monotonic() + limits.wall_seconds
+    look_at = time.monotonic() + LOOK_SECONDS
     log, written = bytearray(), 0
     with selectors.DefaultSelector() as selector:
         for pipe in (process.stdout, process.stderr):
@@ -198,7 +202,10 @@ def _follow(process: subprocess.Popen[bytes], output: IO[bytes], limits: Limits)
             if time.monotonic() >= deadline:
                 message = f"the build was ended after {limits.wall_seconds:g} s, as every build is"
                 raise LimitExceeded(message, "make it smaller", log=_text(log, limits))
-            for key, _ in selector.select(max(0.0, deadline - time.monotonic())):
+            if time.monotonic() >= look_at:
+                _check_memory(process.pid, log, limits)
+                look_at = time.monotonic() + LOOK_SECONDS
+            for key, _ in selector.select(max(0.0, min(deadline, look_at) - time.monotonic())):
                 piece = os.read(key.fd, _CHUNK_BYTES)
                 if not piece:
                     selector.unregister(key.fileobj)
@@ -209,6 +216,14 @@ def _follow(process: subprocess.Popen[bytes], output: IO[bytes], limits: Limits)
                     _check_size(written, log, limits)
                     output.write(piece)
     return _text(log, limits)
+
+
+def _check_memory(pid: int, log: bytearray, limits: Limits) -> None:
+    """The kernel limits each process alone; what is in /tmp and /out has limits of its own."""
+    held = process_memory.held_by(pid, suspicious=limits.memory)
+    if held > limits.memory:
+        message = f"the build's processes held {held:,} bytes of memory together; at most {limits.memory:,} are allowed"
+        raise LimitExceeded(message, "start fewer of them at once, or have each hold less", log=_text(log, limits))
 
 
 def _check_size(written: int, log: bytearray, limits: Limits) -> None:

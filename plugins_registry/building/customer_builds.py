@@ -36,21 +36,22 @@ from plugins_registry.models import BuildState, CustomerBuild, PayloadBuild, Sig
 
 CLAIM = timedelta(minutes=2)  # a hundred times what it takes
 STEPS = ("validation", "embedding", "compilation", "signing", "packaging", "verification")
+UNSIGNED = "unsigned"  # a directory of the storage
 _ISSUER = "issuer"
 _READ_BACK = "the storage was changed or damaged: quarantine the plugin, and look into how"
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """A stored payload whose bytes were compared with its digest. `program` is the Go one, else empty."""
+    """A stored payload whose bytes were compared with its digest. `program` is the Go one, else empty.
+
+    `slot_at` is where its customer slot begins; `None` where it has none.
+    """
 
     files: tuple[Packed, ...]
     start: str
     program: bytes
-
-    @property
-    def has_slot(self) -> bool:
-        return slot.MARKER in self.program
+    slot_at: int | None
 
 
 def embed(pk: int, *, clock: Clock) -> bool:
@@ -67,6 +68,8 @@ def embed(pk: int, *, clock: Clock) -> bool:
     claim = claims.take(CustomerBuild, pk, until=started + CLAIM, at=started)
     if claim is None:
         return False
+    if embedded_meanwhile(build):
+        return claim.finish()
     steps = Steps(clock)
     try:
         return _embed(claim, build, steps, clock())
@@ -83,9 +86,15 @@ def is_embedded(build: CustomerBuild) -> bool:
     return build.state == BuildState.BUILDING and bool(build.build_key_public) and build.built_at is not None
 
 
+def embedded_meanwhile(build: CustomerBuild) -> bool:
+    """As `is_embedded`, and `build` as it is now: another worker may have been at it before it was claimed."""
+    build.refresh_from_db(fields=["state", "build_key_public", "built_at", "expires_at", "steps", "log"])
+    return is_embedded(build)
+
+
 def unsigned_name(build_id: str, public_key: str) -> str:
     """Where the package lies until it is signed."""
-    return f"unsigned/{build_id}-{keys.key_id(keys.from_text(public_key))}.kmpkg"
+    return f"{UNSIGNED}/{build_id}-{keys.key_id(keys.from_text(public_key))}.kmpkg"
 
 
 def fail(claim: claims.Claim, build: CustomerBuild, error: BuildError, steps: Steps, at: datetime) -> None:
@@ -133,7 +142,8 @@ def load_payload(build: PayloadBuild) -> Payload:
         file = io.BytesIO(kept_files.load(str(build.file.name)))
         opened = package.open_package(file)
         program, digest = _digest(opened)
-    except (FileNotFoundError, PackageError, ManifestError) as error:
+        slot_at = slot.find(program) if slot.MARKER in program else None
+    except (FileNotFoundError, PackageError, ManifestError, SlotError) as error:
         raise DigestDiffers(f"the stored payload cannot be read: {error}", _READ_BACK) from None
     if digest != build.payload_digest:
         message = f"the stored payload has the digest {digest[:12]}…, and {build.payload_digest[:12]}… was built"
@@ -141,25 +151,27 @@ def load_payload(build: PayloadBuild) -> Payload:
     if opened.manifest_bytes != build.revision.manifest_json.encode():
         raise DigestDiffers("the stored payload has another manifest than was reviewed", _READ_BACK)
     files = tuple(packing.taken(file, entry) for entry in opened.archive.entries)
-    return Payload(files, package.PAYLOAD + opened.manifest.entry, program)
+    return Payload(files, package.PAYLOAD + opened.manifest.entry, program, slot_at)
 
 
 def _digest(opened: Package) -> tuple[bytes, str]:
     """Of all files' content; the program is kept, for its slot."""
-    program, rows = bytearray(), []
+    program: list[bytes] = []
+    rows = []
     for entry in opened.payload:
-        write = program.extend if entry.mode == PROGRAM_MODE else None
+        write = program.append if entry.mode == PROGRAM_MODE else None
         rows.append(PayloadFile(package.payload_name(entry), entry.size, opened.archive.copy(entry, write)))
-    return bytes(program), package.payload_digest(package.payload_listing(rows))
+    return b"".join(program), package.payload_digest(package.payload_listing(rows))
 
 
 def with_customer(payload: Payload, customer: CustomerData) -> list[Packed]:
     """The files with the slot filled, or with the overlay where there is no slot. Raises `BuildError`."""
-    if not payload.has_slot:
+    at = payload.slot_at
+    if at is None:
         return [*payload.files, packing.pack(package.CUSTOMER, customer.encode())]
     try:
         return [
-            packing.filled(file, payload.program, customer) if file.name == payload.start else file
+            packing.filled(file, payload.program, at, customer) if file.name == payload.start else file
             for file in payload.files
         ]
     except SlotError as error:
@@ -175,5 +187,5 @@ def _check_program(payload: Payload, files: list[Packed]) -> None:
     """No file but the program and the overlay may have changed. `verify` looks at every byte of it again."""
     before = {file.name: file for file in payload.files}
     changed = {file.name for file in files if before.get(file.name) != file}
-    if changed != {payload.start if payload.has_slot else package.CUSTOMER}:
+    if changed != {package.CUSTOMER if payload.slot_at is None else payload.start}:
         raise DigestDiffers(f"embedding changed {', '.join(sorted(changed))}", "report this: it must not happen")

@@ -24,6 +24,7 @@ from km_protocol.kmpkg import dsse, package, slot, statements
 from km_protocol.kmpkg.archive_format import PROGRAM_MODE
 from km_protocol.kmpkg.archive_reader import ArchiveReader
 from km_protocol.kmpkg.package import Package, PayloadFile
+from km_protocol.kmpkg.seen_content import SeenContent
 from km_protocol.kmpkg.slot import CustomerData
 from km_protocol.kmpkg.statements import PackageStatement, Platform, SlotPlace, moment
 from km_protocol.kmpkg.trust import REVIEW_THRESHOLD, TrustPolicy
@@ -31,7 +32,7 @@ from km_protocol.kmpkg.verify import VerifyError, verify
 
 from customers import audit
 from plugins_registry.building import certificates, claims, kept_files, packing
-from plugins_registry.building.customer_builds import CLAIM, fail, is_embedded, unsigned_name
+from plugins_registry.building.customer_builds import CLAIM, embedded_meanwhile, fail, is_embedded, unsigned_name
 from plugins_registry.building.errors import BuildError, DigestDiffers
 from plugins_registry.building.packing import Packed
 from plugins_registry.building.steps import Clock, Steps
@@ -72,6 +73,9 @@ def issue(pk: int, *, clock: Clock, signer: Issuer) -> bool:
     claim = claims.take(CustomerBuild, pk, until=started + CLAIM, at=started)
     if claim is None:
         return False
+    if not embedded_meanwhile(build):
+        claim.finish(state=BuildState.QUEUED)
+        return False
     steps = Steps(clock, build.steps)
     try:
         data = _issue(build, signer, steps, clock())
@@ -83,21 +87,22 @@ def issue(pk: int, *, clock: Clock, signer: Issuer) -> bool:
 
 def _issue(build: CustomerBuild, signer: Issuer, steps: Steps, at: datetime) -> bytes:
     with steps.step("signing"):
-        unsigned = _checked(build, signer)
+        seen = SeenContent()
+        unsigned = _checked(build, signer, seen)
         review, reviewers = certificates.review_of(build.payload)
         signed = _signed(build, unsigned.statement, signer, review)
     with steps.step("packaging"):
         data = packing.assemble([*unsigned.files, *(packing.pack(name, each) for name, each in signed.items())])
     with steps.step("verification"):
-        _verify(build, data, signer, reviewers, at)
+        _verify(build, data, signer, reviewers, seen, at)
     return data
 
 
-def _checked(build: CustomerBuild, signer: Issuer) -> Unsigned:
+def _checked(build: CustomerBuild, signer: Issuer, seen: SeenContent) -> Unsigned:
     """Raises `DigestDiffers`."""
     try:
         file = io.BytesIO(kept_files.load(unsigned_name(build.public_id, build.build_key_public)))
-        opened = package.read_manifest(ArchiveReader(file))
+        opened = package.read_manifest(ArchiveReader(file, seen=seen))
         package.check_layout(opened)
         if opened.statements:
             raise DigestDiffers("the package to sign brings statements of its own", _LOOK)
@@ -118,7 +123,7 @@ def _statement(build: CustomerBuild, opened: Package, signer: Issuer) -> Package
         for each in opened.overlay
     ]
     _same("overlay", [each.name for each in overlay], [] if place else ["customer.json"])
-    customer = slot.read(program) if place else slot.decode(opened.archive.read(opened.overlay[0]))
+    customer = slot.read(program, place.offset) if place else slot.decode(opened.archive.read(opened.overlay[0]))
     _check_customer(build, customer, signer)
     revision, (built_at, expires_at) = build.payload.revision, _times(build)
     _same("manifest", opened.manifest_bytes, revision.manifest_json.encode())
@@ -147,13 +152,13 @@ def _payload(opened: Package) -> tuple[SlotPlace | None, list[PayloadFile], byte
     """Every file by its digest, the program's with its slot blank."""
     rows, place, program = [], None, b""
     for entry in opened.payload:
-        content = bytearray()
-        sha256 = opened.archive.copy(entry, content.extend if entry.mode == PROGRAM_MODE else None)
-        name = package.payload_name(entry)
+        pieces: list[bytes] = []
+        sha256 = opened.archive.copy(entry, pieces.append if entry.mode == PROGRAM_MODE else None)
+        name, content = package.payload_name(entry), b"".join(pieces)
         if slot.MARKER in content:
-            program = bytes(content)
-            sha256 = slot.blanked_digest(program)
-            place = SlotPlace(name, slot.find(program), slot.SIZE, sha256)
+            program, at = content, slot.find(content)
+            sha256 = slot.blanked_digest(program, at)
+            place = SlotPlace(name, at, slot.SIZE, sha256)
         rows.append(PayloadFile(name, entry.size, sha256))
     return place, rows, program
 
@@ -182,11 +187,13 @@ def _signed(build: CustomerBuild, statement: PackageStatement, signer: Issuer, r
     }
 
 
-def _verify(build: CustomerBuild, data: bytes, signer: Issuer, reviewers: Mapping[str, bytes], at: datetime) -> None:
+def _verify(
+    build: CustomerBuild, data: bytes, signer: Issuer, reviewers: Mapping[str, bytes], seen: SeenContent, at: datetime
+) -> None:
     issuers = {signer.keyid: signer.public}
     policy = TrustPolicy(issuers, reviewers, REVIEW_THRESHOLD, build.customer.public_id)
     try:
-        verify(data, policy, at=at)
+        verify(data, policy, at=at, seen=seen)
     except VerifyError as error:
         raise DigestDiffers(f"the signed package does not verify: {error.message}", _LOOK) from None
     except ProtocolError as error:

@@ -1,7 +1,7 @@
 """A package put together of parts that are packed already: 13 MB of program are not deflated for each customer.
 
     program = pack_program("payload/tool-stats", data)     once, when the payload is built
-    filled(program, data, customer)                        7 ms: for one customer; only the slot's 4 KiB are packed
+    filled(program, data, at, customer)                    for one customer; only the slot's 4 KiB are packed
     assemble([...])                                        the archive, in the one form there is
 
 A program with a slot is deflated in three pieces, before, slot and after, each ended with a full flush, so that they
@@ -60,16 +60,19 @@ def pack_program(name: str, data: bytes) -> Packed:
     return _packed(name, data, before + _deflated(data[at : at + slot.SIZE], zlib.Z_FULL_FLUSH) + after, PROGRAM_MODE)
 
 
-def filled(program: Packed, data: bytes, customer: CustomerData) -> Packed:
-    """`program`, which holds `data`, for a customer. Raises `SlotError`."""
-    whole = slot.fill(data, customer)
-    blank = _deflated(slot.BLANK, zlib.Z_FULL_FLUSH)
-    if program.method != DEFLATED or program.content.count(blank) != 1:  # packed by another zlib: pack all of it
-        return pack_program(program.name, whole)
-    before, _, after = program.content.partition(blank)
-    at = slot.find(whole)
-    content = before + _deflated(whole[at : at + slot.SIZE], zlib.Z_FULL_FLUSH) + after
-    return replace(program, content=content, crc=zlib.crc32(whole))
+def filled(program: Packed, data: bytes, at: int, customer: CustomerData) -> Packed:
+    """`program`, which holds `data` with a slot `at`, for a customer. Raises `SlotError` unless the slot is blank."""
+    slot.check_blank(data, at)
+    around, inside, end = memoryview(data), slot.filled(customer), at + slot.SIZE
+    if program.method == STORED:
+        content = b"".join((around[:at], inside, around[end:]))
+    else:
+        blank = _deflated(slot.BLANK, zlib.Z_FULL_FLUSH)
+        if program.content.count(blank) != 1:  # packed by another zlib: pack all of it
+            return pack_program(program.name, b"".join((around[:at], inside, around[end:])))
+        content = program.content.replace(blank, _deflated(inside, zlib.Z_FULL_FLUSH))
+    crc = zlib.crc32(around[end:], zlib.crc32(inside, zlib.crc32(around[:at])))
+    return replace(program, content=content, crc=crc)
 
 
 def taken(file: IO[bytes], entry: Entry) -> Packed:
@@ -80,13 +83,15 @@ def taken(file: IO[bytes], entry: Entry) -> Packed:
 
 def assemble(files: Iterable[Packed]) -> bytes:
     """The archive. The same files give the same bytes."""
-    out, directory = bytearray(), bytearray()
+    parts: list[bytes] = []
+    directory, offset = bytearray(), 0
     members = sorted(files, key=lambda file: file.name)
     for file in members:
-        entry = Entry(file.name, file.mode, file.method, file.crc, len(file.content), file.size, len(out))
-        out += local_header(entry) + file.content
+        entry = Entry(file.name, file.mode, file.method, file.crc, len(file.content), file.size, offset)
+        parts += (local_header(entry), file.content)
         directory += central_header(entry)
-    return bytes(out + directory + end_record(len(members), len(directory), len(out)))
+        offset = entry.end
+    return b"".join((*parts, directory, end_record(len(members), len(directory), offset)))
 
 
 def _packed(name: str, data: bytes, deflated: bytes, mode: int) -> Packed:

@@ -27,6 +27,7 @@ from km_protocol.kmpkg.provenance import Provenance
 from km_protocol.kmpkg.statements import Platform
 
 from customers import audit
+from plugins_registry import scratch
 from plugins_registry.building import (
     bill_of_materials,
     box,
@@ -45,7 +46,7 @@ from plugins_registry.building.sources import Unpacked
 from plugins_registry.building.steps import Clock, Steps
 from plugins_registry.models import BuildState, PayloadBuild
 
-CLAIM = timedelta(minutes=45)  # two builds at their limit, and what is around them
+CLAIM = timedelta(minutes=15)  # longer than any one step, a build at its limit; each step claims anew
 BUILDER = "https://kilometers.ai/builders/bubblewrap/v1"
 STEPS = ("source", "build", "second build", "comparison", "packing")
 
@@ -72,7 +73,7 @@ def build_payload(pk: int, *, clock: Clock, limits: Limits = LIMITS, choose: Cho
     build = PayloadBuild.objects.select_related("revision__version__plugin", "revision__source").get(pk=pk)
     if claim is None:
         return build.state == BuildState.BUILT
-    steps, log = Steps(clock), [""]
+    steps, log = Steps(clock, on_step=lambda _: claim.renew(until=clock() + CLAIM)), [""]
     try:
         built = _build(build, steps, log, limits, choose or recipe_for)
     except NoSandbox as error:
@@ -84,18 +85,18 @@ def build_payload(pk: int, *, clock: Clock, limits: Limits = LIMITS, choose: Cho
     return _keep(claim, build, built, steps, log[0], clock())
 
 
-def recipe_for(source: Unpacked, platform: str, scratch: Path) -> Recipe:
+def recipe_for(source: Unpacked, platform: str, place: Path) -> Recipe:
     """How the source is built. Raises `SourceRefused`."""
     if source.manifest.runtime == "go":
         return golang.recipe(source, platform)
-    return python.recipe(source, Path(settings.WHEELS_DIR), scratch)
+    return python.recipe(source, Path(settings.WHEELS_DIR), place)
 
 
 def _build(build: PayloadBuild, steps: Steps, log: list[str], limits: Limits, choose: Choose) -> Built:
-    with sources.scratch() as scratch:
+    with scratch.room("build", sources.BOX_MAY_LOOK) as place:
         with steps.step("source"):
-            source = sources.unpack(build.revision.source, scratch / "source")
-            recipe = choose(source, build.platform, scratch)
+            source = sources.unpack(build.revision.source, place / "source")
+            recipe = choose(source, build.platform, place)
         files = _twice(recipe, steps, log, limits)
         with steps.step("packing"):
             return _packed(build, source, recipe, files, steps)

@@ -11,11 +11,12 @@ with network access would be none.
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from km_protocol.kmpkg import pins as requirements
+from km_protocol.kmpkg.pins import Pin, PinError
 from km_protocol.kmpkg.provenance import Digests, Resource
 
 from plugins_registry.building import in_the_box
@@ -24,10 +25,8 @@ from plugins_registry.building.errors import BuildError, SourceRefused
 from plugins_registry.building.recipes import Component, Recipe
 from plugins_registry.building.sources import Unpacked
 
-REQUIREMENTS = "requirements.txt"
+REQUIREMENTS = requirements.FILE_NAME
 SITE = "site"
-_PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9.!+_-]+)((?:\s+--hash=sha256:[0-9a-f]{64})+)\s*", re.ASCII)
-_HASH = re.compile(r"sha256:([0-9a-f]{64})")
 _PURE = "-none-any.whl"
 _SEARCH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -55,19 +54,12 @@ def recipe(source: Unpacked, wheels: Path, scratch: Path) -> Recipe:
     return Recipe(job, dict, {}, {}, tuple(components), tuple(materials))
 
 
-def pins(text: str) -> Iterator[tuple[str, str, frozenset[str]]]:
-    """(name, version, hashes) of each requirement, in order. Raises `SourceRefused` on anything else."""
-    for number, line in enumerate(text.replace("\\\n", " ").splitlines(), 1):
-        stripped = re.sub(r"(^|\s)#.*", "", line).strip()
-        if not stripped:
-            continue
-        match = _PIN.fullmatch(stripped)
-        if match is None:
-            message = f"`{REQUIREMENTS}`, requirement {number}: `{stripped[:80]}` is no version pinned by its hash"
-            hint = "write `name==1.2.3 --hash=sha256:…`; `uv pip compile --generate-hashes` does"
-            raise SourceRefused(message, hint)
-        name = re.sub(r"[-_.]+", "-", match[1]).lower()
-        yield name, match[2], frozenset(_HASH.findall(match[3]))
+def pins(text: str) -> Iterator[Pin]:
+    """Each requirement, in order. Raises `SourceRefused` on anything that is no version with its hashes."""
+    try:
+        yield from requirements.read(text)
+    except PinError as error:
+        raise SourceRefused(str(error), error.hint) from None
 
 
 def _wheels(source: Unpacked, wheels: Path, scratch: Path) -> dict[Path, tuple[str, str, str]]:

@@ -32,7 +32,7 @@ class Step(TypedDict):
 class Steps:
     """`rows` is what is stored; `on_step` is called with each name before it begins."""
 
-    def __init__(self, clock: Clock, rows: list[Step] | None = None, on_step: Callable[[str], None] | None = None):
+    def __init__(self, clock: Clock, rows: list[Step] | None = None, on_step: Callable[[str], object] | None = None):
         self._clock = clock
         self._on_step = on_step
         self.rows: list[Step] = list(rows or [])

@@ -1,7 +1,7 @@
 """What workers do for builds. Every task is safe to run twice, and to be lost: `registry.resume_builds` sends it again.
 
 The queues are apart so that their workers can be: `builds` runs untrusted sources in a box and holds no key; `signing`
-holds the keys and runs nothing.
+holds the keys and runs nothing. Which task is for which is said in the settings (`CELERY_TASK_ROUTES`).
 """
 
 from __future__ import annotations

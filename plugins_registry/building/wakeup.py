@@ -7,14 +7,13 @@ import structlog
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-BUILDS, SIGNING = "builds", "signing"  # queues: the worker of the second holds the keys, and builds nothing
+BUILDS, SIGNING = "builds", "signing"  # queues of `CELERY_TASK_ROUTES`: the second's worker holds the keys
 PAYLOAD, BUILD, SIGN, RESUME = (
     "registry.build_payload",
     "registry.build_for",
     "registry.sign_build",
     "registry.resume_builds",
 )
-_QUEUES = {PAYLOAD: BUILDS, BUILD: BUILDS, SIGN: SIGNING}
 EXPIRES_SECONDS = 3600  # a build takes minutes, and others wait before it
 
 _log = structlog.get_logger(__name__)
@@ -28,6 +27,6 @@ def after_commit(task: str, pk: int) -> None:
 def _send(task: str, pk: int) -> None:
     app = celery.current_app
     try:
-        app.send_task(task, (pk,), queue=_QUEUES[task], expires=EXPIRES_SECONDS, retry=False, ignore_result=True)
+        app.send_task(task, (pk,), expires=EXPIRES_SECONDS, retry=False, ignore_result=True)
     except (OperationalError, OSError) as error:
         _log.warning("broker_unreachable", task=task, error=str(error), effect="built at the next round of `resume`")

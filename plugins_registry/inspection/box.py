@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from plugins_registry import process_memory
 from plugins_registry.inspection.errors import ToolFailedError, ToolMissingError
 
 MIB = 1024 * 1024
@@ -31,15 +32,17 @@ _ADDRESS_SPACE = 32 * 1024 * MIB  # Go and Rust reserve far more than they use; 
 _SYSTEM = ("/usr", "/bin", "/lib", "/lib64", "/etc/alternatives", "/etc/ld.so.cache")
 _TAIL_BYTES = 2000
 _USER = "1000"
+_LOOK_SECONDS = 0.25  # at the memory all of it holds
 _GONE_SECONDS = 5.0  # until the kernel has taken down a process namespace: milliseconds
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`memory`, `output` and `file` in bytes. For one process each, but `seconds` and `output`, which are for all."""
+    """In bytes, but `seconds`. For one process each, but `seconds`, `output` and `together`, which are for all."""
 
     seconds: float = 60.0  # the slowest check of a large plugin takes 20
     memory: int = 2048 * MIB
+    together: int = 4096 * MIB  # of memory; `go vet` from an empty cache holds 1 GiB
     output: int = 16 * MIB
     file: int = 64 * MIB
     scratch: int = 512 * MIB  # of /tmp, which is in memory
@@ -142,12 +145,16 @@ def _namespaces(scratch: int) -> list[str]:
 
 def _collect(process: subprocess.Popen[bytes], limits: Limits, deadline: float) -> tuple[bytes, bytes]:
     said = {pipe: bytearray() for pipe in (process.stdout, process.stderr) if pipe is not None}
+    look_at = time.monotonic() + _LOOK_SECONDS
     name = str(process.args[-1] if isinstance(process.args, str) else "the program")
     with selectors.DefaultSelector() as selector:
         for pipe in said:
             selector.register(pipe, selectors.EVENT_READ)
         while selector.get_map():
-            ready = selector.select(max(0.0, deadline - time.monotonic()))
+            if time.monotonic() >= look_at:
+                _check_memory(process.pid, name, limits)
+                look_at = time.monotonic() + _LOOK_SECONDS
+            ready = selector.select(max(0.0, min(deadline, look_at) - time.monotonic()))
             if not ready and time.monotonic() >= deadline:
                 raise ToolFailedError(f"{name} took longer than {limits.seconds:g} s")
             for key, _ in ready:
@@ -163,6 +170,14 @@ def _collect(process: subprocess.Popen[bytes], limits: Limits, deadline: float) 
         raise ToolFailedError(f"{name} took longer than {limits.seconds:g} s") from None
     stdout, stderr = (bytes(text) for text in said.values())
     return stdout, stderr
+
+
+def _check_memory(pid: int, name: str, limits: Limits) -> None:
+    held = process_memory.held_by(pid, suspicious=limits.together)
+    if held > limits.together:
+        raise ToolFailedError(
+            f"{name} and what it started held {held:,} bytes of memory; {limits.together:,} are allowed"
+        )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

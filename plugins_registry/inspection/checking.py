@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -21,6 +20,7 @@ from typing import NamedTuple
 from km_protocol.errors import ManifestError
 from km_protocol.kmpkg.manifest import Manifest
 
+from plugins_registry import scratch
 from plugins_registry.inspection import (
     go_rules,
     go_tools,
@@ -86,9 +86,9 @@ def run(
 ) -> Iterator[CheckResult]:
     """Never raises for what the source holds. Without `manifest`, the one in the source counts, if there is one."""
     manifest = manifest or _own_manifest(source)
-    with tempfile.TemporaryDirectory(prefix="km-checks-") as scratch:
+    with scratch.room("checks") as place:
         offered = found() if surroundings is None else surroundings
-        inspection = Inspection(source.resolve(), manifest, previous, expected, Path(scratch), offered)
+        inspection = Inspection(source.resolve(), manifest, previous, expected, place, offered)
         for check in checks:
             if not check.runtime or (manifest and manifest.runtime == check.runtime):
                 yield _result(check, inspection)

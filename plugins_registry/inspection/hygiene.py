@@ -85,7 +85,8 @@ def _shape(file: SourceFile, runtime: str) -> Iterator[Finding]:
     if name.endswith(".pth") or PurePosixPath(name).name in _STARTUP:
         yield _at(name, "startup-file", "high", "is run by Python before the plugin is", "leave it out")
     if runtime == "python" and name.startswith("site/"):
-        yield _at(name, "shipped-site", "high", "`site/` is made by the build from `requirements.txt`", "leave it out")
+        message, hint = "is where the build puts what `requirements.txt` pins", "pin it there, and leave `site/` out"
+        yield _at(name, "shipped-site", "critical", message, hint)
     yield from _hidden(name)
     if file.size > _LARGE_BYTES:
         yield _at(name, "large-file", "medium", f"has {file.size:,} bytes")

@@ -180,9 +180,9 @@ class Notice(models.Model):
 
 
 class Block(models.Model):
-    """What no laptop may run: a plugin, a version of it, or one payload. Soft ones stop new starts, hard ones running.
+    """What no laptop may run: a plugin, a version of it, or one payload.
 
-    Lifted, not deleted: `lifted_at`.
+    Soft ones stop new installations, hard ones running. Lifted, not deleted: `lifted_at`.
     """
 
     class Level(models.TextChoices):

@@ -9,7 +9,6 @@ two reviewers. With every online key stolen, the worst this part can do is to sh
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -18,8 +17,8 @@ from django.db import transaction
 from django.db.models import F
 from tuf.api.metadata import TargetFile
 
-from plugins_registry.models import Block, MetadataFile, RepositoryState
-from plugins_registry.repositories import files, metadata
+from plugins_registry.models import MetadataFile, RepositoryState
+from plugins_registry.repositories import blocklist, files, metadata
 from plugins_registry.repositories.delegating import BLOCKLIST, RELEASE, SECURITY
 from plugins_registry.repositories.dirty import CATALOG
 from plugins_registry.repositories.metadata import Published
@@ -58,7 +57,7 @@ def _count(state: RepositoryState, at: datetime) -> None:
 def _signed(state: RepositoryState, at: datetime) -> Iterator[MetadataFile]:
     """The files of the catalog, in the order they are to be written."""
     version = state.version
-    blocked = blocklist(version)
+    blocked = blocklist.write(version)
     digest = hashlib.sha256(blocked).hexdigest()
     path = f"targets/{digest}.{BLOCKLIST}"
     yield MetadataFile(repository=state, path=path, version=version, bytes=blocked, at=at)
@@ -82,19 +81,3 @@ def _signed_by_people(state: RepositoryState) -> dict[str, Published]:
         path__regex=rf"^[0-9]+\.(targets|{RELEASE}(-[0-9a-f]+)?)\.json$"
     )
     return {row.path.split(".")[1]: Published(row.version, bytes(row.bytes)) for row in rows.order_by("version")}
-
-
-def blocklist(version: int) -> bytes:
-    """What must not run, as the client reads it."""
-    rows = Block.objects.filter(lifted_at__isnull=True).select_related("plugin", "version").order_by("id")
-    lines = [
-        {
-            "name": row.plugin.name,
-            "version": row.version.number if row.version else None,
-            "sha256": row.sha256 or None,
-            "level": row.level,
-            "reason": row.reason,
-        }
-        for row in rows
-    ]
-    return json.dumps({"version": version, "blocked": lines}, separators=(",", ":")).encode()

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from securesystemslib.signer import Key, Signer
+from tuf.api.exceptions import UnsignedMetadataError
 from tuf.api.metadata import (
     Delegations,
     Metadata,
@@ -29,6 +30,7 @@ from tuf.api.metadata import (
 )
 from tuf.api.serialization.json import JSONSerializer
 
+from plugins_registry.signing.errors import SignerUnreadable
 from plugins_registry.signing.roles import ROOT_THRESHOLD
 
 SCOPE = "x-km-scope"
@@ -83,8 +85,13 @@ def root(scope: str, version: int, expires: datetime, keys: Mapping[str, Iterabl
 
 
 def signed_by(metadata: Metadata[Any], signer: Signer) -> bytes:
-    """The file that is served, under one signature."""
-    metadata.sign(signer)
+    """The file that is served, under one signature. Raises `SignerUnreadable` when its key signs nothing."""
+    try:
+        metadata.sign(signer)
+    except UnsignedMetadataError as error:
+        what = f"`{metadata.signed.type}` under the key {signer.public_key.keyid[:16]}"
+        hint = "see what its module or service says, or make a new key with `manage.py tuf_rotate`"
+        raise SignerUnreadable(f"nobody signs {what}: {error.__cause__ or error}", hint) from error
     return written(metadata)
 
 

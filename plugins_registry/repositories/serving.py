@@ -16,10 +16,10 @@ from datetime import datetime
 from django.db.models.fields.files import FieldFile
 
 from customers.models import Customer
-from plugins_registry.models import CustomerBuild, MetadataFile
+from plugins_registry.models import CustomerBuild, MetadataFile, RepositoryState
 from plugins_registry.repositories import files, timestamps
 from plugins_registry.repositories.ceremony import DIRECTOR
-from plugins_registry.repositories.dirty import CATALOG
+from plugins_registry.repositories.dirty import CATALOG, mark_dirty
 from plugins_registry.repositories.shelf import shelves
 
 MAX_PATH_CHARACTERS = 400
@@ -59,6 +59,19 @@ def director_file(customer_id: str, path: str, *, at: datetime) -> Served | None
     if len(path) <= MAX_PATH_CHARACTERS and _ROOT.fullmatch(path):
         return _stored(DIRECTOR, path)
     return _metadata(customer_id, path, at)
+
+
+def begin_director(customer: Customer) -> bool:
+    """Whether `customer` gets a director in a moment: the registry was founded, and no worker came by since the mark.
+
+    Directors are made for those who ask for them, so the first one who asks may be faster than the worker.
+    """
+    if not MetadataFile.objects.filter(repository__name=DIRECTOR).exists():
+        return False
+    state = RepositoryState.objects.filter(name=customer.public_id).first()
+    if state is None:
+        mark_dirty(customer)
+    return state is None or state.published_at is None
 
 
 def package(customer: Customer, path: str, *, at: datetime) -> FieldFile | None:

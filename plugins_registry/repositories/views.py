@@ -21,7 +21,8 @@ from core.throttling import address_of
 from customers.authentication import IsCustomer, Principal
 from customers.models import Customer
 from plugins_registry import failures
-from plugins_registry.repositories import provisioning, serving
+from plugins_registry.errors import NotYetPublished
+from plugins_registry.repositories import files, provisioning, serving
 from plugins_registry.repositories.provisioning import ProvisionAnswer, ProvisionRequest
 from plugins_registry.repositories.serving import Served
 
@@ -58,10 +59,12 @@ class DirectorView(APIView):
         principal = _principal(request)
         if principal.public_id != customer:
             raise _absent()
-        if not path.startswith("targets/"):
-            return _answer(request, serving.director_file(customer, path, at=now()), "private")
-        row = Customer.objects.get(pk=principal.customer_id)
-        return _package(serving.package(row, path, at=now()))
+        if path.startswith("targets/"):
+            return _package(serving.package(_customer(principal), path, at=now()))
+        found = serving.director_file(customer, path, at=now())
+        if found is None and path == files.TIMESTAMP and serving.begin_director(_customer(principal)):
+            raise _not_yet()
+        return _answer(request, found, "private")
 
 
 class ProvisionView(APIView):
@@ -84,7 +87,7 @@ class ProvisionView(APIView):
         """Ask which plugins this customer may run now, and have those built that are missing."""
         principal = _principal(request)
         asked = bodies.read(request, ProvisionRequest)
-        customer = Customer.objects.get(pk=principal.customer_id)
+        customer = _customer(principal)
         return Response(msgspec.to_builtins(provisioning.provision(customer, asked, at=now())))
 
 
@@ -110,6 +113,15 @@ def _package(file: FieldFile | None) -> FileResponse:
 
 def _absent() -> NotFound:
     return NotFound("there is no such file", _ABSENT)
+
+
+def _not_yet() -> NotYetPublished:
+    hint = "ask again after `Retry-After` seconds"
+    return NotYetPublished("this repository is being signed for the first time", hint, retry_after=1)
+
+
+def _customer(principal: Principal) -> Customer:
+    return Customer.objects.get(pk=principal.customer_id)
 
 
 def _principal(request: Request) -> Principal:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
-from securesystemslib.signer import AWSSigner, AzureSigner, GCPSigner, HSMSigner, Key, SSlibKey, VaultSigner
+from securesystemslib.signer import AWSSigner, AzureSigner, GCPSigner, Key, SSlibKey, VaultSigner
 
 from core.clock import now
 from core.ids import random_text
@@ -19,6 +19,7 @@ from customers import audit
 from plugins_registry.models import SigningRole
 from plugins_registry.signing import key_files
 from plugins_registry.signing.errors import SignerUnsuitable
+from plugins_registry.signing.hardware import HardwareSigner
 from plugins_registry.signing.roles import OFFLINE, Role
 
 
@@ -49,13 +50,18 @@ def _first(role: Role) -> SigningRole:
 
 
 def stage(role: Role, uri: str = "") -> SigningRole:
-    """A new key of `role` that signs nothing yet, where `uri` or KM_SIGNER_URIS says."""
+    """A new key of `role` that signs nothing yet, where `uri` or KM_SIGNER_URIS says.
+
+    Raises `SignerUnsuitable`, `SignerUnreadable` without a passphrase.
+    """
+    from plugins_registry.signing.signers import secret  # noqa: PLC0415 - signers stand on rows
+
     uri = uri or settings.SIGNER_URIS.get(str(role), "")
     if uri:
         uri, public = imported(uri)
     else:
         name = f"{role}-{random_text(8)}.pem"
-        public = key_files.create(settings.SIGNER_DIR / name, settings.SIGNER_PASSPHRASE.encode())
+        public = key_files.create(settings.SIGNER_DIR / name, secret(key_files.PASSPHRASE).encode())
         uri = f"{key_files.SCHEME}:{name}"
     if role is Role.ISSUER and public.keytype != "ed25519":
         raise SignerUnsuitable(
@@ -82,7 +88,7 @@ def _import(scheme: str, rest: str) -> tuple[str, SSlibKey]:
 
     if scheme == "hsm":
         number, _, query = rest.partition("?label=")
-        return HSMSigner.import_(int(number or HSMSigner.SCHEME_KEYID), query or None, secret)
+        return HardwareSigner.import_(int(number or HardwareSigner.SCHEME_KEYID), query or None, secret)
     if scheme == "awskms":
         return AWSSigner.import_(rest)
     if scheme == "gcpkms":

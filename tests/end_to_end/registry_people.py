@@ -1,7 +1,7 @@
 """The people of a registry, each with their own keys and programs: three root holders, the catalog's, two reviewers.
 
     registry = Registry(service, tmp_path / "people")
-    registry.rita.decide("approve"); registry.rita.sign("rev_…"); registry.release()
+    registry.rita.decide("rev_…", "approve"); registry.rita.sign("rev_…"); registry.release()
 
 Nothing here reaches into the service: keys go through `manage.py tuf_root_ceremony`, decisions through the console's
 forms, signatures through `km-review`.
@@ -9,16 +9,15 @@ forms, signatures through `km-review`.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import requests
 
+from tests.end_to_end.registry_operator import run_in_turn
 from tests.end_to_end.service import Service
 
 KM_REVIEW = str(Path(sys.executable).with_name("km-review"))
@@ -33,9 +32,14 @@ class Reviewer:
         self.name, self._service = name, service
         self.key = place / f"{name}.pem"
         self._browser = requests.Session()
-        account = ("--username", name, "--email", f"{name}@example.com")
-        service.manage("createsuperuser", "--noinput", *account, DJANGO_SUPERUSER_PASSWORD=PASSPHRASE)
-        self._post("/admin/login/", {"username": name, "password": PASSPHRASE, "next": "/admin/"})
+
+    @property
+    def account(self) -> list[str]:
+        """The command that makes it."""
+        return ["createsuperuser", "--noinput", "--username", self.name, "--email", f"{self.name}@example.com"]
+
+    def sign_in(self) -> None:
+        self._post("/admin/login/", {"username": self.name, "password": PASSPHRASE, "next": "/admin/"})
 
     def make_key(self) -> None:
         """And prove to the service that it is theirs."""
@@ -45,19 +49,19 @@ class Reviewer:
         assert found, page
         self._km_review("key", "register", answers=[PASSPHRASE, found.group(1)])
 
-    def decide(self, decision: str) -> None:
-        """The review of the one revision in the queue, whichever review's turn it is."""
-        queue = "/admin/plugins_registry/revision/"
-        waiting = set(re.findall(rf"{queue}(\d+)/change/", self._browser.get(self._service.url + queue).text))
-        assert len(waiting) == 1, f"in the queue: {waiting}"
-        page = f"{queue}{waiting.pop()}/"
+    def decide(self, revision: str, decision: str) -> None:
+        """The review of this revision, whichever review's turn it is."""
+        page = self._page(revision)
         form = {"decision": decision, "reason_code": "", "comment": "read it"}
         self._post(f"{page}decide/", form, form_at=f"{page}change/")
 
-    def can_sign(self, revision: str) -> bool:
-        """Whether a payload of it was built and waits for this signature."""
-        shown = json.loads(self._km_review("show", revision, "--json", answers=[PASSPHRASE]))
-        return not shown["why_not"] and any(not build["signed_by_you"] for build in shown["builds"])
+    def yank(self, revision: str, comment: str) -> None:
+        """Take it off the shelf, by the console's form."""
+        self._post(f"{self._page(revision)}stop/yank/", {"reason_code": "vulnerable", "comment": comment})
+
+    def block(self, revision: str, reason: str) -> None:
+        """Put its version onto the blocklist, hard, by the console's form."""
+        self._post(f"{self._page(revision)}stop/block/", {"level": "hard", "reason": reason})
 
     def sign(self, revision: str) -> None:
         """Certify its payloads with the own key."""
@@ -66,6 +70,14 @@ class Reviewer:
     def release(self) -> None:
         """Sign what the catalog lists."""
         self._km_review("release", answers=[PASSPHRASE, "sign"])
+
+    def _page(self, revision: str) -> str:
+        """The address of a revision's page, as a search in the console finds it."""
+        rows = "/admin/plugins_registry/revision/"
+        found = self._browser.get(f"{self._service.url}{rows}", params={"stage": "all", "q": revision}).text
+        numbers = set(re.findall(rf"{rows}(\d+)/change/", found))
+        assert len(numbers) == 1, f"{revision} is {numbers}"
+        return f"{rows}{numbers.pop()}/"
 
     def _post(self, path: str, form: dict[str, str], *, form_at: str = "") -> None:
         url = self._service.url
@@ -98,32 +110,41 @@ class Registry:
         place.mkdir()
         (place / "passphrase").write_text(f"{PASSPHRASE}\n")
         self.rita, self.rolf = (Reviewer(service, place, name) for name in ("rita", "rolf"))
-        for reviewer in (self.rita, self.rolf):
-            reviewer.make_key()
         self._found()
-
-    def _found(self) -> None:
-        holders = ("ann", "bob", "cid")
-        for name in (*holders, "safe"):
-            self._ceremony("keygen", "--out", str(self._place / f"{name}.pem"), *self._passphrase)
-        roots = [word for name in holders for word in ("--root-key", str(self._place / f"{name}.pem.pub"))]
-        hand = ("--dir", str(self._place / "hand"))
-        targets = ("--targets-key", str(self._place / "safe.pem.pub"))
-        self._ceremony("prepare", *hand, *roots, *targets, "--bin-bits", "2")
-        for name in ("ann", "cid", "safe"):
-            self._ceremony("sign", *hand, "--key", str(self._place / f"{name}.pem"), *self._passphrase)
-        self._ceremony("assemble", *hand)
-        self.release()
 
     def release(self) -> None:
         """Both reviewers sign the catalog."""
         for reviewer in (self.rita, self.rolf):
             reviewer.release()
 
+    def _found(self) -> None:
+        holders = ("ann", "bob", "cid")
+        keys = [self._ceremony("keygen", "--out", self._key(name), *self._passphrase) for name in (*holders, "safe")]
+        reviewers = (self.rita, self.rolf)
+        variables = {"DJANGO_SUPERUSER_PASSWORD": PASSPHRASE}
+        run_in_turn(self._service, *(reviewer.account for reviewer in reviewers), *keys, **variables)
+        for reviewer in reviewers:
+            reviewer.sign_in()
+            reviewer.make_key()
+        roots = [word for name in holders for word in ("--root-key", f"{self._key(name)}.pub")]
+        targets = ("--targets-key", f"{self._key('safe')}.pub")
+        signing = [
+            self._at_hand("sign", "--key", self._key(name), *self._passphrase) for name in ("ann", "cid", "safe")
+        ]
+        prepared = self._at_hand("prepare", *roots, *targets, "--bin-bits", "2")
+        run_in_turn(self._service, prepared, *signing, self._at_hand("assemble"))
+        self.release()
+
     @property
     def _passphrase(self) -> tuple[str, str]:
         return "--passphrase-file", str(self._place / "passphrase")
 
-    def _ceremony(self, *arguments: str) -> dict[str, Any]:
-        said: dict[str, Any] = json.loads(self._service.manage("tuf_root_ceremony", *arguments, "--json"))
-        return said
+    def _key(self, name: str) -> str:
+        return str(self._place / f"{name}.pem")
+
+    def _at_hand(self, step: str, *arguments: str) -> list[str]:
+        """A step of the ceremony over the directory that goes from hand to hand."""
+        return self._ceremony(step, "--dir", str(self._place / "hand"), *arguments)
+
+    def _ceremony(self, *arguments: str) -> list[str]:
+        return ["tuf_root_ceremony", *arguments, "--json"]

@@ -19,7 +19,7 @@ import socket
 from km_plugin_sdk import Plugin, StreamEvent
 
 
-class Rude(Plugin):
+class RudePlugin(Plugin):
     def handle_stream_event(self, event: StreamEvent) -> None:
         if event.direction == "request":
             socket.create_connection(("127.0.0.1", 9), timeout=1)
@@ -40,12 +40,12 @@ def test_a_sound_plugin_passes_and_the_debug_run_shows_what_it_wrote() -> None:
 def test_a_plugin_that_fails_and_reaches_out_is_told_what_it_did(laptop: Laptop, tmp_path: Path) -> None:
     assert laptop.km("plugin", "new", "--lang", "python", "rude", "--directory", str(tmp_path)).returncode == 0
     (tmp_path / "rude" / "plugin.py").write_text(RUDE)
-    done = integration("--plugin", str(tmp_path / "rude"), "--json")
+    done = integration("--plugin", str(tmp_path / "rude"), "--quick", "--json")
     said = json.loads(done.stdout.splitlines()[-1])
     assert (done.returncode, said["ok"]) == (1, False)
     told = "\n".join(said["problems"])
-    assert "Enterprise, legacy: it tried what its manifest does not declare" in told and "127.0.0.1" in told
-    assert "it handled" in told
+    assert "Enterprise, 2026-07-28: it tried what its manifest does not declare: connect 127.0.0.1:9" in told
+    assert "messages it handled" in told
 
 
 @pytest.mark.parametrize(("plugin", "problem"), [("nothing-there", "there is no plugin"), ("docs", "manifest.json")])

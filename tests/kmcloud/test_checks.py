@@ -16,6 +16,7 @@ from django.test import override_settings
 
 from customers import checks as customers_checks
 from kmcloud import celery_app, checks
+from kmcloud.roles import WORKERS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 POSTGRES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "km"}}
@@ -31,6 +32,7 @@ CHECKS = (
     checks.production_settings,
     checks.sqlite_is_durable,
     checks.strangers_cannot_pose_as_the_proxy,
+    checks.go_platforms_are_known,
     customers_checks.secrets_are_long,
     customers_checks.tokens_live_reasonably,
     customers_checks.leases_are_refreshed_in_time,
@@ -71,6 +73,8 @@ def test_a_sound_production_server_passes() -> None:
         ({"DEBUG": True}, "kmcloud.E004"),
         ({"ALLOWED_HOSTS": ["*"]}, "kmcloud.E005"),
         ({"ALLOWED_HOSTS": ["127.0.0.1", "localhost"]}, "kmcloud.E005"),
+        ({"GO_PLATFORMS": ["linux-riscv64"]}, "kmcloud.E007"),
+        ({"GO_PLATFORMS": []}, "kmcloud.E007"),
         ({"API_KEY_PEPPER": b"short"}, "customers.E001"),
         ({"SIGNING_KEY_PASSPHRASE": b"short"}, "customers.E002"),
         ({"TOKEN_SECONDS": 10}, "customers.E003"),
@@ -118,6 +122,14 @@ def test_production_without_a_secret_does_not_start(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "`KM_SECRET_KEY` is not set" in done.stderr
     assert not list(tmp_path.rglob("secrets"))
+
+
+def test_a_worker_of_a_role_that_does_not_exist_is_refused_with_those_that_do(tmp_path: Path) -> None:
+    command = [sys.executable, "manage.py", "run_worker", "--role", "bilds"]
+    environment = {**os.environ, "KM_DATA_DIR": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "'bilds'" in done.stderr and all(name in done.stderr for name in WORKERS)
 
 
 def test_what_runs_by_the_clock_is_a_task_a_worker_knows() -> None:

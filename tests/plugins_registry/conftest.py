@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.core.files.storage import FileSystemStorage
 from django.test import Client
 
 from core.clock import now
 from customers import accounts, api_keys, proofs, signing_keys
 from customers.api_keys import Issued
 from customers.models import Customer
-from plugins_registry.models import CustomerBuild, PayloadBuild, Source
 from tests.customers.answers import Call, caller
+from tests.plugins_registry.storing import moved
 
 Authenticate = Callable[..., str]
 
@@ -33,12 +32,8 @@ def fresh_memory() -> Iterator[None]:
 
 @pytest.fixture
 def own_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The fields' storage is made when their models are: it is pointed elsewhere for the test."""
-    place = tmp_path / "registry"
-    storage = FileSystemStorage(location=place)
-    for model, name in ((Source, "file"), (PayloadBuild, "file"), (CustomerBuild, "package")):
-        monkeypatch.setattr(model._meta.get_field(name), "storage", storage)
-    return place
+    """Where the registry's files are during the test."""
+    return moved(monkeypatch, tmp_path / "registry")
 
 
 @pytest.fixture

@@ -145,6 +145,17 @@ def test_two_signatures_at_once_approve_once(acme: Customer) -> None:
     assert StateChange.objects.filter(action=Action.APPROVE).count() == 1
 
 
+def test_one_person_who_signs_many_times_at_once_has_signed_once(acme: Customer) -> None:
+    made = brought(submitted(acme), TO_CERTIFIED)
+    key = OwnKey(reviewer("ann"))
+    envelope = key.envelope(approvals.statement_for(built(made)))
+    got = at_once(*[lambda: review.record_approval(made, envelope, at=LATER)] * 6)
+    assert winners(got) == 6, got
+    assert Approval.objects.count() == AuditEntry.objects.filter(action="revision.signed").count() == 1
+    made.refresh_from_db()
+    assert made.state == State.CERTIFIED
+
+
 def test_of_two_appeals_at_once_one_is_open(acme: Customer) -> None:
     made = brought(submitted(acme), (*TO_SECURITY, Action.REJECT))
     got = at_once(*[lambda: appeals.appeal(made, "please", actor="key:k", at=LATER)] * 2)

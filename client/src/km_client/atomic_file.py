@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -28,6 +29,7 @@ def replace_file(path: Path, content: bytes, *, mode: int) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> ClientError:
-    return ClientError(
-        "unwritable", f"{path} cannot be written: {error.strerror}", "correct the permissions, or set KM_CONFIG_DIR"
-    )
+    fix = "correct the permissions, or set KM_CONFIG_DIR and KM_DATA_DIR"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        fix = "make room there, and try again: nothing was changed"
+    return ClientError("unwritable", f"{path} cannot be written: {error.strerror}", fix)

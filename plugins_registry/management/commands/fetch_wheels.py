@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from plugins_registry import scratch
 from plugins_registry.building import python, sources
 from plugins_registry.building.errors import BuildError
 from plugins_registry.models import Revision
@@ -33,8 +34,8 @@ class Command(BaseCommand):
         if revision is None:
             raise CommandError(f"there is no revision `{options['revision']}`")
         try:
-            with sources.scratch() as scratch:
-                source = sources.unpack(revision.source, scratch / "source")
+            with scratch.room("build") as place:
+                source = sources.unpack(revision.source, place / "source")
                 lines = _lines(source.directory / python.REQUIREMENTS)
         except BuildError as error:
             raise CommandError(f"{error.message}\n{error.hint}") from None

@@ -75,7 +75,7 @@ def test_another_customers_lease_is_refused_also_when_the_answer_agrees_with_it(
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_a_replayed_lease_is_refused(restarted: bool, open_account: Open, server: LeaseServer, key: ApiKey) -> None:
+def test_old_lease_after_downgrade(restarted: bool, open_account: Open, server: LeaseServer, key: ApiKey) -> None:
     account = open_account()
     account.refresh()
     old = account.now().lease

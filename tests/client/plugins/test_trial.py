@@ -67,6 +67,17 @@ def test_a_plugin_that_dies_over_an_event_is_not_started_again(tmp_path: Path, s
     assert trial.code == "exited"
 
 
+def test_a_plugin_that_fails_at_its_first_line_is_shown_where_and_accused_of_nothing(
+    tmp_path: Path, scratch: Path
+) -> None:
+    directory = plugin(tmp_path, "return")
+    (directory / "main.py").write_text("import not_there\n")
+    trial = try_plugin(directory, scratch=scratch)
+    assert "No module named 'not_there'" in trial.message
+    assert any(f'File "{directory / "main.py"}", line 1' in line for line in trial.log)
+    assert trial.attempted == []
+
+
 def test_the_command_prints_one_json_object_and_fails_for_a_plugin_that_is_not_well(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

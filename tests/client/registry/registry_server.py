@@ -27,13 +27,15 @@ CUSTOMER = "cus_a"
 
 
 class RegistryServer:
-    """`lies` are pieces of an answer by path below `/api/tuf/`; `redirects` where such a path points instead."""
+    """`lies` are pieces of an answer by path below `/api/tuf/`; `redirects` where such a path points instead;
+    `not_ready` how often it is not there yet."""
 
     def __init__(self) -> None:
         self.registry = SignedRegistry()
         self.asked: Counter[str] = Counter()
         self.lies: dict[str, Pieces] = {}
         self.redirects: dict[str, str] = {}
+        self.not_ready: Counter[str] = Counter()
         self.states: dict[str, list[str]] = {}
         self.ordered: list[list[str]] = []
         self._customers: dict[str, str] = {}
@@ -127,6 +129,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Location", self.service.redirects[path])
             self.send_header("Content-Length", "0")
             self.end_headers()
+        elif self.service.not_ready[path] > 0:
+            self.service.not_ready[path] -= 1
+            self._json(503, {"error": {"code": "not_yet_published"}})
         elif path in self.service.lies:
             self._pieces(self.service.lies[path]())
         elif self._is_anothers(path) or (data := self.service.file(path)) is None:

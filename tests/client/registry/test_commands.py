@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from pathlib import Path
+
+import pytest
 
 from tests.client.commands.conftest import Km
 from tests.client.registry.conftest import Laptop
 from tests.client.registry.registry_server import CUSTOMER, RegistryServer
 from tests.client.registry.signed import SignedRegistry, Versioned
+
+DIRECTOR_TIMESTAMP = f"director/{CUSTOMER}/timestamp.json"
 
 
 def offered(server: RegistryServer, number: str = "1.2.0") -> None:
@@ -83,6 +89,22 @@ def test_install_waits_for_what_the_service_still_builds(km: Km, server: Registr
     assert len(server.ordered) == 3
 
 
+def test_init_waits_for_a_repository_that_is_signed_for_the_first_time(km: Km, server: RegistryServer) -> None:
+    offered(server)
+    server.not_ready[DIRECTOR_TIMESTAMP] = 2
+    said = begin(km, server)
+    assert "Installed checked 1.2.0" in said and "warning" not in said
+
+
+def test_nobody_waits_longer_than_was_said(km: Km, server: RegistryServer) -> None:
+    offered(server)
+    begin(km, server)
+    server.not_ready[DIRECTOR_TIMESTAMP] = 1_000
+    done = km("plugins", "refresh", "--wait", "0")
+    assert done.code == 1 and "director is not ready" in done.err
+    assert server.not_ready[DIRECTOR_TIMESTAMP] == 999
+
+
 def test_a_package_in_quarantine_is_named_by_list_and_doctor(laptop: Laptop, km: Km) -> None:
     laptop.offer("1.0.0")
     begin(km, laptop.server)
@@ -104,3 +126,64 @@ def test_what_the_registry_took_back_is_named_by_list_and_doctor(laptop: Laptop,
     assert "Does not run any more: checked: blocked: it reads \\x1b[31mfiles" in km("plugins", "refresh").out
     assert "blocked: it reads" in km("plugins").out
     assert "remove it: `km-client plugins remove checked`" in km("doctor").out
+
+
+def test_what_is_blocked_softly_goes_on_is_named_everywhere_and_not_installed_anew(laptop: Laptop, km: Km) -> None:
+    path = laptop.offer("1.0.0")
+    begin(km, laptop.server)
+    laptop.registry.blocked = [{"name": "checked", "level": "soft", "reason": "it is slow"}]
+    laptop.withdraw(path)
+    assert "Goes on, but is not installed anew anywhere: checked: it is slow" in km("plugins", "refresh").out
+    assert "installed; the registry advises against it: it is slow" in km("plugins").out
+    assert "km-client plugins remove checked" in km("doctor").out
+    assert km("plugins", "remove", "checked").code == 0
+    done = km("plugins", "install", "checked")
+    assert done.code == 1 and "`checked` is blocked: it is slow" in done.err
+
+
+def test_what_may_be_had_by_name_is_told_to_who_does_not_know_it(km: Km, server: RegistryServer) -> None:
+    server.states |= {"checked": ["ready"], "other-tool": ["available"]}
+    offered(server)
+    assert "To be had as well: other-tool. `km-client plugins install NAME` installs one." in begin(km, server)
+    assert "To be had as well: other-tool." in km("plugins", "refresh").out
+    assert json.loads(km("plugins", "refresh", "--json").out)["available"] == ["other-tool"]
+    assert "did you mean `other-tool`?" in km("plugins", "install", "other-tol").err
+    assert km("plugins", "install", "checked").out == "checked 1.2.0 is installed already.\n"
+
+
+def test_what_never_ran_can_be_looked_at_by_its_name(km: Km, server: RegistryServer) -> None:
+    offered(server)
+    begin(km, server)
+    assert "checked 1.2.0" in km("plugins", "inspect", "checked").out
+    assert json.loads(km("plugins", "permissions", "checked", "--json").out)
+    assert "is installed and has not run yet" in km("plugins", "logs", "checked").err
+    km("plugins", "remove", "checked")
+    assert "no plugin `checked` is known" in km("plugins", "inspect", "checked").err
+    assert "km-client plugins refresh" in km("plugins").out
+
+
+def test_what_was_changed_here_is_named_before_it_runs_and_is_fetched_again(laptop: Laptop, km: Km) -> None:
+    laptop.offer("1.0.0")
+    begin(km, laptop.server)
+    file = laptop.directory() / "plugin" / "main.py"
+    file.chmod(0o600)
+    file.write_bytes(file.read_bytes() + b"#")
+    assert "changed here: run `km-client plugins refresh`" in km("plugins").out
+    assert json.loads(km("plugins", "list", "--json").out)["installed"][0]["is_whole"] is False
+    assert "is not what was installed" in km("doctor").out
+    assert "Installed checked 1.0.0" in km("plugins", "refresh").out
+    assert "changed here" not in km("plugins").out and "is not what was installed" not in km("doctor").out
+
+
+def test_a_full_disk_is_no_matter_of_permissions(
+    km: Km, server: RegistryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered(server)
+    begin(km, server)
+
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("km_client.atomic_file.tempfile.mkstemp", full)
+    done = km("plugins", "refresh")
+    assert done.code == 1 and "No space left on device" in done.err and "make room there" in done.err

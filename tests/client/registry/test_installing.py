@@ -95,6 +95,17 @@ def test_a_blocked_version_may_not_run_whatever_the_director_lists(laptop: Lapto
     assert (found := refusal(laptop)) and found.code == "plugin_blocked" and "it reads files" in str(found)
 
 
+def test_a_version_that_was_taken_back_may_not_run_whatever_the_director_lists(laptop: Laptop) -> None:
+    laptop.offer()
+    laptop.refresh()
+    laptop.registry.blocked = [{"name": "checked", "version": "1.2.0", "level": "hard", "state": "yanked"}]
+    laptop.registry.publish()
+    laptop.check()
+    assert laptop.standings().plugins["checked"].state == "yanked"
+    refusal = laptop.standings().refusal(laptop.installed()["checked"])
+    assert refusal is not None and refusal.code == "plugin_yanked"
+
+
 def test_a_softly_blocked_one_goes_on_with_a_warning_and_is_not_installed_anew(laptop: Laptop) -> None:
     laptop.offer()
     laptop.refresh()
@@ -102,7 +113,33 @@ def test_a_softly_blocked_one_goes_on_with_a_warning_and_is_not_installed_anew(l
     laptop.offer("1.3.0")
     laptop.refresh()
     assert laptop.versions() == {"checked": "1.2.0"} and refusal(laptop) is None
-    assert laptop.standings().plugins["checked"].warning == "slow"
+    found = laptop.standings().plugins["checked"]
+    assert (found.warning, found.available) == ("slow", "")
+
+
+def test_a_softly_blocked_one_goes_on_when_nobody_lists_it_any_more(laptop: Laptop) -> None:
+    """As the service does it: what is blocked leaves every director, and the catalog with its next signatures."""
+    path = laptop.offer()
+    laptop.refresh()
+    laptop.registry.blocked = [{"name": "checked", "version": "1.2.0", "level": "soft", "reason": "slow"}]
+    laptop.withdraw(path)
+    laptop.registry.reviewed.clear()
+    laptop.registry.publish()
+    assert not laptop.check().installed
+    assert refusal(laptop) is None and laptop.standings().plugins["checked"].warning == "slow"
+    laptop.registry.blocked[0]["level"] = "hard"
+    laptop.registry.publish()
+    laptop.check()
+    assert (stopped := refusal(laptop)) and stopped.code == "plugin_blocked"
+
+
+def test_another_version_takes_the_place_of_a_softly_blocked_one_by_itself(laptop: Laptop) -> None:
+    laptop.offer()
+    laptop.refresh()
+    laptop.registry.blocked = [{"name": "checked", "version": "1.2.0", "level": "soft", "reason": "slow"}]
+    laptop.offer("1.2.1")
+    assert [build.version for build in laptop.check().installed] == ["1.2.1"]
+    assert laptop.standings().plugins["checked"].warning == ""
 
 
 def test_a_version_that_no_reviewer_vouches_for_any_more_is_yanked(laptop: Laptop) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from km_client.agent.delivery import Destination
 from km_client.registry import ordering
+from km_client.registry.errors import RegistryError
 from km_client.registry.link import opened
 from km_protocol import api_keys
 from km_protocol.kmpkg import keys
@@ -121,3 +122,17 @@ def test_what_was_ordered_is_told(real: Real) -> None:
     real.publish("slow-tools")
     with opened(real.laptop.destination) as link:
         assert ordering.order(link, [], within_seconds=0.0) == {"slow-tools": "ready"}
+
+
+def test_a_customer_whom_no_worker_has_seen_yet_is_told_to_wait(
+    live_server: LiveServer, registry: Founded, machine: Path
+) -> None:
+    customer, secret = world.customer("Newcomer", "free", at=now())
+    destination = Destination(live_server.url, api_keys.parse(secret))
+    laptop = Laptop(cast("RegistryServer", None), destination, customer.public_id)
+    laptop.pin()
+    with pytest.raises(RegistryError) as told:
+        laptop.refresh()
+    assert told.value.code == "registry_not_ready"
+    world.publish()  # what the worker does with the mark that the question left
+    assert laptop.refresh().failed == []

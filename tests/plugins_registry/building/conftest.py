@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import shutil
-import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -26,7 +23,7 @@ from km_protocol.kmpkg.statements import Allowed, ReviewStatement, moment
 from plugins_registry.building import kept_files
 from plugins_registry.lifecycle import State
 from plugins_registry.models import Approval, PayloadBuild, Plugin, ReviewerKey, Revision, SigningRole, Source, Version
-from plugins_registry.models.plugins import registry_storage
+from tests.plugins_registry.storing import moved
 
 ROOT = Path(__file__).resolve().parents[3]
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -66,11 +63,8 @@ class Key:
 
 @pytest.fixture(autouse=True)
 def own_storage(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files of this test only. The models hold on to one storage, so that one is moved."""
-    storage = registry_storage()
-    place = str(tmp_path / "registry")
-    for name in ("base_location", "location"):
-        monkeypatch.setitem(vars(storage), name, place)
+    """Files of this test only."""
+    moved(monkeypatch, tmp_path / "registry")
     settings.WHEELS_DIR = tmp_path / "wheels"
 
 
@@ -163,31 +157,15 @@ def console_logger() -> Files:
 
 
 def go_plugin() -> Files:
-    """A Go program with the SDK's customer slot and nothing else to compile but the standard library."""
+    """A Go program with the SDK's customer slot, a vendored module of one line, and little of the standard library."""
     manifest = (ROOT / "plugins" / "tool-stats" / "manifest.json").read_bytes()
     customer = (ROOT / "sdk" / "go" / "customer.go").read_bytes()
     return {
         "manifest.json": manifest,
-        "go.mod": b"module example.com/tool-stats\n\ngo 1.24\n",
+        "go.mod": b"module example.com/tool-stats\n\ngo 1.24\n\nrequire example.com/words v1.2.0\n",
+        "vendor/modules.txt": b"# example.com/words v1.2.0\n## explicit; go 1.24\nexample.com/words\n",
+        "vendor/example.com/words/words.go": b'package words\n\nconst Hello = "hello"\n',
         "customer.go": customer.replace(b"package kilometers", b"package main"),
-        "main.go": b"package main\n\nfunc main() { c, err := Customer(); println(c.String(), err != nil) }\n",
+        "main.go": b'package main\n\nimport "example.com/words"\n\n'
+        b"func main() { c, err := Customer(); println(c.String(), err != nil, words.Hello) }\n",
     }
-
-
-@pytest.fixture
-def vendored_tool_stats(tmp_path: Path) -> Callable[[], Files]:
-    """The real first-party Go plugin with its modules vendored, or a skip where they are not in the module cache."""
-
-    def make() -> Files:
-        work = tmp_path / "checkout"
-        shutil.copytree(ROOT / "plugins" / "tool-stats", work / "plugins" / "tool-stats")
-        shutil.copytree(ROOT / "sdk" / "go", work / "sdk" / "go")
-        (work / "plugins" / "tool-stats" / "tool-stats").unlink(missing_ok=True)
-        done = subprocess.run(
-            ["go", "mod", "vendor"], cwd=work / "plugins" / "tool-stats", capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            pytest.skip(f"its modules cannot be vendored here: {done.stderr[-200:]}")
-        return tree(work / "plugins" / "tool-stats")
-
-    return make

@@ -6,6 +6,7 @@ import io
 import os
 import socket
 import tarfile
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +50,26 @@ def attack(mark: str, script: str, limits: Limits = SMALL, **mounts: Path) -> tu
 
 def python(code: str) -> str:
     return f"exec python3 -I -c '{code}' \"$0\""
+
+
+def test_many_processes_that_each_keep_to_their_limit_are_ended_when_they_hold_too_much_together(mark: str) -> None:
+    """Each may have 1 GiB, and 12 hold 48 MiB each, where 256 MiB are allowed."""
+    code = "import os, time\nfor _ in range(11):\n if not os.fork(): break\n"
+    code += "held = bytearray(os.urandom(48 << 20))\ntime.sleep(60)"
+    limits = replace(SMALL, address_space=1 << 30, memory=256 << 20)
+    started = time.monotonic()
+    with pytest.raises(LimitExceeded, match=r"held [0-9,]+ bytes of memory together; at most 268,435,456") as ended:
+        attack(mark, python(code), limits)
+    assert time.monotonic() - started < limits.wall_seconds / 2
+    assert "have each hold less" in ended.value.hint
+
+
+def test_memory_that_processes_share_is_counted_once(mark: str) -> None:
+    """12 processes look at the same 48 MiB: 576 MiB for who counts each of them, which is wrong."""
+    code = "import os\nheld = bytearray(os.urandom(48 << 20))\nfor _ in range(11):\n if not os.fork(): break\n"
+    code += "import time; time.sleep(1)"
+    ran, _ = attack(mark, python(code), replace(SMALL, memory=256 << 20))
+    assert ran.exit_code == 0, ran.log
 
 
 def test_no_network_not_even_this_machines(mark: str) -> None:

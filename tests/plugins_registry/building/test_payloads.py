@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,25 @@ def test_two_workers_build_one_payload(clock: Clock) -> None:
     assert payloads.build_payload(build.pk, clock=clock)
     assert payloads.build_payload(build.pk, clock=clock), "and it is not built again"
     assert not other.finish(state=BuildState.FAILED)
+
+
+def test_a_build_that_takes_longer_than_a_claim_stays_its_workers(clock: Clock) -> None:
+    """Each step claims anew, so a claim need only be longer than a step, and a dead worker's ends soon."""
+    build = payload_row(console_logger())
+    taken = []
+
+    def choose(source: Any, platform: str, scratch: Path) -> Recipe:
+        recipe: Recipe = recipe_of("true")(source, platform, scratch)
+
+        def job(around: Surroundings) -> Job:
+            clock.forward(payloads.CLAIM - timedelta(minutes=1))
+            taken.append(claims.take(PayloadBuild, build.pk, until=clock() + payloads.CLAIM, at=clock()))
+            return recipe.job(around)
+
+        return replace(recipe, job=job)
+
+    assert payloads.build_payload(build.pk, clock=clock, choose=choose)
+    assert taken == [None, None]
 
 
 def wheel(directory: Path, name: str, files: dict[str, bytes]) -> str:

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.files.storage import FileSystemStorage
 from django.test import Client
 
-from plugins_registry.models import PayloadBuild, Source
 from tests.plugins_registry.console.world import World
+from tests.plugins_registry.storing import moved
 
 Browser = Callable[..., Client]
 
 
 @pytest.fixture(autouse=True)
-def own_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The fields' storage is made when their models are: it is pointed elsewhere for the test."""
-    for model in (Source, PayloadBuild):
-        storage = model._meta.get_field("file").storage
-        assert isinstance(storage, FileSystemStorage)
-        monkeypatch.setitem(storage.__dict__, "base_location", str(tmp_path / "registry"))
-        monkeypatch.setitem(storage.__dict__, "location", str(tmp_path / "registry"))
-    yield tmp_path / "registry"
+def own_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the registry's files are during the test."""
+    return moved(monkeypatch, tmp_path / "registry")
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.files.storage import FileSystemStorage
 from django.core.management import CommandError, call_command
 
 from core.clock import now
@@ -21,8 +20,9 @@ from plugins_registry.inspection.findings import Finding as Found
 from plugins_registry.inspection.findings import finding
 from plugins_registry.inspection.inspection import Inspection, Surroundings
 from plugins_registry.lifecycle import Action, State
-from plugins_registry.models import CheckRun, Finding, Revision, Source, Waiver
+from plugins_registry.models import CheckRun, Finding, Revision, Waiver
 from tests.plugins_registry.console.world import World, manifest
+from tests.plugins_registry.storing import moved
 
 CLEAN = {"main.py": b"import json\n\n\ndef handle(event):\n    return json.loads(event)\n"}
 HOSTILE = {"main.py": b"import subprocess\n\nsubprocess.run(['id'])\n"}
@@ -33,11 +33,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def own_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    storage = Source._meta.get_field("file").storage
-    assert isinstance(storage, FileSystemStorage)
-    for name in ("base_location", "location"):
-        monkeypatch.setitem(storage.__dict__, name, str(tmp_path / "registry"))
-    return tmp_path / "registry"
+    return moved(monkeypatch, tmp_path / "registry")
 
 
 @pytest.fixture

@@ -13,17 +13,16 @@ from core.clock import now
 from plugins_registry.signing import signers
 from tests.plugins_registry.repositories import world
 from tests.plugins_registry.repositories.world import Founded
+from tests.plugins_registry.storing import moved
 
 
 @pytest.fixture(autouse=True)
-def own_keys(tmp_path: Path, settings: LazySettings) -> Iterator[None]:
+def own_keys(tmp_path: Path, settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Key files, their passphrase and packages of this test alone; nothing is sent to a worker's broker."""
     settings.SIGNER_DIR = tmp_path / "signers"
     settings.SIGNER_PASSPHRASE = "correct horse battery staple"
     settings.SIGNER_URIS = {}
-    options = {"location": str(tmp_path / "registry"), "base_url": None}
-    storage = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
-    settings.STORAGES = {**settings.STORAGES, "registry": storage}
+    moved(monkeypatch, tmp_path / "registry")
     signers.forget()
     yield
     signers.forget()

@@ -61,6 +61,23 @@ def test_a_director_is_there_for_its_own_customer_only(acme: tuple[Customer, str
     assert get(address).status_code == 401
 
 
+def test_without_a_registry_nobody_is_told_to_wait(db: Any) -> None:
+    buyer, key = world.customer("Acme", "pro", at=now())
+    assert get(f"/api/tuf/director/{buyer.public_id}/timestamp.json", key).status_code == 404
+    assert not RepositoryState.objects.filter(name=buyer.public_id).exists()
+
+
+def test_a_director_nobody_asked_for_yet_is_signed_because_of_the_question(registry: Founded) -> None:
+    buyer, key = world.customer("Acme", "pro", at=now())
+    address = f"/api/tuf/director/{buyer.public_id}/timestamp.json"
+    for _ in range(2):
+        early = get(address, key)
+        assert (early.status_code, early["Retry-After"]) == (503, "1")
+        assert early.json()["error"]["code"] == "not_yet_published"
+    world.publish()
+    assert get(address, key).status_code == 200
+
+
 def test_the_catalog_is_there_for_anybody_also_with_a_key_that_is_none(acme: tuple[Customer, str]) -> None:
     assert get("/api/tuf/catalog/timestamp.json").status_code == 200
     assert get("/api/tuf/catalog/timestamp.json", "km_live_nonsense").status_code == 200

@@ -46,6 +46,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     submit = verbs.add_parser("submit", help="send the source to the registry, to be reviewed")
     submit.add_argument("directory", metavar="DIR", type=Path)
     submit.add_argument("--private", action="store_true", help="a new plugin for your own organisation alone")
+    submit.add_argument("--no-vendor", action="store_true", help="fail where Go modules are missing from `vendor/`")
     submit.add_argument("--dry-run", action="store_true", help="say what would be sent, and send nothing")
     submit.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -106,7 +107,7 @@ def _try(args: Namespace) -> int:
 def _submit(args: Namespace) -> int:
     from km_client.registry import submission  # noqa: PLC0415
 
-    packed = submission.packed(args.directory)
+    packed = submission.packed(args.directory, vendor=not args.no_vendor, tell=_note)
     if not args.json:
         _say(*submission.described(packed))
     if args.dry_run:
@@ -160,6 +161,10 @@ def _report(directory: Path, problems: Sequence[Problem], warnings: Sequence[str
         _say(f"warning: {warning}")
     count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
     _say(f"{directory}: {count} in the manifest" if problems else f"{directory}: the manifest is valid")
+
+
+def _note(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 def _say(*lines: str) -> None:

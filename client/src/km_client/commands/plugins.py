@@ -94,6 +94,9 @@ def _list(args: Namespace) -> None:
     elif not is_installed:
         output.say("No plugin has run on this machine. To run one with a session:")
         output.say(f"  {BEGIN}")
+        if listing.is_in_use():
+            output.say("To see which ones the registry has for you:")
+            output.say("  km-client plugins refresh")
 
 
 def _listing(told: Told, now: datetime) -> dict[str, object]:
@@ -126,7 +129,7 @@ def _row(plugin: PluginReport) -> Sequence[str]:
 
 def _inspect(args: Namespace) -> None:
     told = overview.look_at_plugins()
-    found = subject.find(args.plugin, told.plugins, config.load().sandbox, probe())
+    found = subject.find(_word(args.plugin, told), told.plugins, config.load().sandbox, probe())
     if args.json:
         output.say_json(inspection.answer(found, now=datetime.now(UTC)))
     else:
@@ -135,16 +138,26 @@ def _inspect(args: Namespace) -> None:
 
 def _permissions(args: Namespace) -> None:
     told = overview.look_at_plugins()
-    found = subject.find_declared(args.plugin, told.plugins, config.load().sandbox, probe())
+    found = subject.find_declared(_word(args.plugin, told), told.plugins, config.load().sandbox, probe())
     if args.json:
         output.say_json(permissions.answer(found, told.accounts))
     else:
         permissions.show(found, told.accounts)
 
 
+def _word(given: str, told: Told) -> str:
+    """Where it lies, if it is installed from the registry and never ran."""
+    if subject.by_word(given, told.plugins) or subject.is_path(given):
+        return given
+    return str(listing.directory_of(given) or given)
+
+
 def _logs(args: Namespace) -> None:
     plugins = overview.look_at_plugins().plugins
     plugin = subject.by_name(args.plugin, plugins)
+    if plugin is None and listing.directory_of(args.plugin):
+        message = f"`{args.plugin}` is installed and has not run yet"
+        raise ClientError("no_log", message, "it runs with the next session: `km-client monitor -- YOUR-MCP-SERVER`")
     if plugin is None:
         raise subject.unknown(args.plugin, plugins)
     if not plugin.log:

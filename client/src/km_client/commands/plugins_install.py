@@ -9,6 +9,7 @@ What fails verification is kept aside and named by `plugins list`; what was inst
 
 from __future__ import annotations
 
+import difflib
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +21,7 @@ from km_client import output
 from km_client.errors import ClientError
 from km_client.output import printable
 from km_client.registry import accounts, activation, quarantine
-from km_client.registry.bringing import bring, summary
+from km_client.registry.bringing import bring, may_be_had, summary
 from km_client.registry.link import opened
 from km_client.registry.locking import alone
 from km_client.registry.place import Place
@@ -44,11 +45,12 @@ def install(args: Namespace) -> int:
     wanted = frozenset(_checked(args.names))
     with opened(accounts.destination()) as link:
         done = bring(link, Wanted(wanted), wait_seconds=args.wait)
-    present = {build.name for _, build in activation.installed(link.place)}
-    missing = sorted(wanted - present - {one.name for one in done.failed})
+    present = [build for _, build in activation.installed(link.place)]
+    missing = sorted(wanted - {build.name for build in present} - {one.name for one in done.failed})
     if missing:
-        raise _not_offered(missing)
-    return _tell(done, link.place, as_json=args.json)
+        raise _not_offered(missing, done)
+    here = [f"{one.name} {one.version} is installed already." for one in present if one.name in wanted - _new(done)]
+    return _tell(done, link.place, as_json=args.json, otherwise=here)
 
 
 def refresh(args: Namespace) -> int:
@@ -71,20 +73,34 @@ def remove(args: Namespace) -> int:
     if args.json:
         output.say_json({"removed": sorted(args.names)})
     else:
-        output.say(f"Removed {_listed(args.names)}. Sessions that run it end with it.")
+        output.say(f"Removed {_listed(args.names)}. A session that runs it now keeps it until its end.")
     return 0
 
 
-def _tell(done: Done, place: Place, *, as_json: bool) -> int:
+def _new(done: Done) -> set[str]:
+    return {build.name for build in done.installed}
+
+
+def _tell(done: Done, place: Place, *, as_json: bool, otherwise: Sequence[str] = ()) -> int:
+    """`otherwise` is said where there was nothing to do."""
     if as_json:
         output.say_json(_answer(done, place))
     else:
-        lines = summary(done)
-        for line in lines or [f"Nothing to do: {len(done.standings.plugins)} installed, all as the registry has them."]:
+        nothing = otherwise or [_nothing(done), *may_be_had(done)]
+        for line in summary(done) or nothing:
             output.wrapped(line, indent=2)
         for hint in dict.fromkeys(one.error.hint for one in done.failed if one.error.hint):
             output.wrapped(f"  hint: {hint}", indent=8)
     return max((one.error.exit_code for one in done.failed), default=0)
+
+
+def _nothing(done: Done) -> str:
+    count = len(done.standings.plugins)
+    return (
+        f"Nothing to do: {count} installed, as the registry has them."
+        if count
+        else "Nothing to do: no plugin is installed."
+    )
 
 
 def _answer(done: Done, place: Place) -> dict[str, Any]:
@@ -95,6 +111,7 @@ def _answer(done: Done, place: Place) -> dict[str, Any]:
             {"name": one.name, "version": one.version, "code": one.error.code, "message": one.error.message}
             for one in done.failed
         ],
+        "available": done.available,
         "offered": [{"name": one.name, "version": one.version, "sha256": one.sha256} for one in done.offered],
         "plugins": msgspec.to_builtins(done.standings.plugins),
         "received_bytes": done.received,
@@ -109,8 +126,15 @@ def _checked(given: Sequence[str]) -> Sequence[str]:
     return given
 
 
-def _not_offered(missing: Sequence[str]) -> ClientError:
+def _not_offered(missing: Sequence[str], done: Done) -> ClientError:
+    blocked = [f"`{name}` is blocked: {printable(why)}" for name in missing if (why := done.blocklist.why_absent(name))]
+    if blocked:
+        return ClientError("plugin_blocked", "; ".join(blocked), "wait for another version: a refresh brings it")
     message = f"the registry offers this account no {_listed(missing)} for this machine"
+    known = {*done.available, *(offer.name for offer in done.offered)}
+    close = [near for name in missing for near in difflib.get_close_matches(name, known, n=1)]
+    if close:
+        return ClientError("not_offered", message, f"did you mean {_listed(close)}?")
     return ClientError("not_offered", message, "see the spelling, and in the dashboard whether the tier includes it")
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from km_protocol.kmpkg.verify import Step, VerifiedPackage, VerifyError
 
 TRUST_FILE = "trust.json"
-_REFRESH = "`km-client plugins refresh` fetches it, or name a file: `--trust FILE`"
+_REFRESH = "`km-client init`, and later `km-client plugins refresh`, fetch it; or name a file: `--trust FILE`"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -106,7 +106,8 @@ def _refuse(args: Namespace, error: VerifyError) -> int:
         return error.exit_code
     if args.verbose:
         _print(error.steps)
-    raise ClientError(error.code, output.printable(error.message), error.hint, exit_code=error.exit_code)
+    message = output.printable(f"`{args.file}`: {error.message}")
+    raise ClientError(error.code, message, error.hint, exit_code=error.exit_code)
 
 
 def _told(found: VerifiedPackage) -> dict[str, Any]:

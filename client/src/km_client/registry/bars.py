@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 AFTER_SECONDS = 1.0
 
 
+class Waiting:
+    """What is waited for, a line each time that it changes."""
+
+    def __init__(self) -> None:
+        self._told = ""
+
+    def tell(self, text: str) -> None:
+        if text != self._told and sys.stderr.isatty():
+            sys.stderr.write(f"{text}\n")
+        self._told = text
+
+
 class Bars:
     """One line for each download. `rich` is loaded when a second has passed, and never without a terminal."""
 

@@ -11,6 +11,7 @@ from km_client.errors import ClientError
 
 _ATTACKED = "try again from another network; if it stays, tell who runs the server: nothing was changed here"
 _LATER = "try again in a moment; what is installed goes on"
+NOT_READY = "registry_not_ready"
 
 
 class RegistryError(ClientError):
@@ -54,6 +55,8 @@ def _status(status: int, repository: str) -> RegistryError:
     if status in {401, 403}:
         message = f"the registry's {repository} refused this machine's key ({status})"
         return RegistryError("registry_refused", message, "run `km-client init` with a key that works")
+    if status == 503:
+        return RegistryError(NOT_READY, f"the registry's {repository} is not ready (503)", _LATER)
     if 300 <= status < 400:
         message = f"the registry's {repository} points elsewhere ({status}), which is not followed"
         return RegistryError("registry_redirect", message, "see that `km-client config get api_url` is the service")

@@ -13,7 +13,7 @@ import msgspec
 
 from km_client.agent.delivery import Destination
 from km_client.registry import roots
-from km_client.registry.bringing import bring, summary
+from km_client.registry.bringing import bring, may_be_had, summary
 from km_client.registry.link import Link, opened
 from km_client.registry.locking import alone
 from km_client.registry.provisioning import Done, Wanted
@@ -36,7 +36,7 @@ class Provisioned(NamedTuple):
             first += ["is the one in the file you gave, and is trusted from now on."]
         elif self.is_new:
             first += ["is trusted from now on; compare it with the fingerprint that the operator publishes."]
-        return [" ".join(first), *summary(self.done)] if first else summary(self.done)
+        return [*([" ".join(first)] if first else []), *summary(self.done), *may_be_had(self.done)]
 
     def told(self) -> dict[str, Any]:
         """For `init --json`."""
@@ -44,6 +44,7 @@ class Provisioned(NamedTuple):
             "root_fingerprint": self.fingerprint,
             "root_is_new": self.is_new,
             "installed": [msgspec.to_builtins(build) for build in self.done.installed],
+            "available": self.done.available,
             "failed": [{"name": one.name, "code": one.error.code} for one in self.done.failed],
         }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ import msgspec
 from km_client import output
 from km_client.check import Check
 from km_client.output import printable
-from km_client.registry import accounts, activation, quarantine, standing
+from km_client.registry import accounts, activation, builds, quarantine, standing
 from km_client.registry.builds import Build
 from km_client.registry.place import Place
 from km_client.registry.standing import Standing, Standings
@@ -31,8 +32,9 @@ def answer() -> dict[str, Any]:
         return {"installed": [], "quarantined": []}
     standings = standing.load(place)
     rows = [
-        msgspec.to_builtins(build) | {"standing": msgspec.to_builtins(_of(build, standings))}
-        for _, build in activation.installed(place)
+        msgspec.to_builtins(build)
+        | {"standing": msgspec.to_builtins(_of(build, standings)), "is_whole": builds.is_whole(at, build)}
+        for at, build in activation.installed(place)
     ]
     return {
         "installed": rows,
@@ -47,17 +49,29 @@ def show(now: datetime) -> bool:
     place = accounts.place()
     if place is None:
         return False
-    standings, found = standing.load(place), [build for _, build in activation.installed(place)]
+    standings, found = standing.load(place), list(activation.installed(place))
     kept = quarantine.listed(place)
     if found:
         output.say("Installed from the registry:")
-        rows = ((build.name, build.version, state(build, standings, now), _day(build)) for build in found)
+        rows = ((build.name, build.version, state(at, build, standings, now), _day(build)) for at, build in found)
         output.table(("plugin", "version", "state", "until"), rows)
     for one in kept:
         output.wrapped(f"In quarantine: {one.name} {one.version}: {printable(one.message)}", indent=2)
     if standings.problem:
         output.wrapped(f"The last refresh failed: {printable(standings.problem)}", indent=2)
     return bool(found or kept)
+
+
+def directory_of(name: str) -> Path | None:
+    """Where the active build of `name` lies; `None` where none is installed."""
+    place = accounts.place()
+    found = activation.installed(place) if place else ()
+    return next((at / builds.PLUGIN for at, build in found if build.name == name), None)
+
+
+def is_in_use() -> bool:
+    """Whether this machine was told of a registry."""
+    return accounts.place() is not None
 
 
 def checks(now: datetime) -> Iterator[Check]:
@@ -70,23 +84,31 @@ def checks(now: datetime) -> Iterator[Check]:
         yield Check("registry", "problem", printable(f"the last refresh failed: {standings.problem}"), _REFRESH)
     yield from _quarantined(place)
     wrong = False
-    for _, build in activation.installed(place):
+    for at, build in activation.installed(place):
         refusal = standings.refusal(build)
         if refusal:
             wrong = True
             yield Check("registry", "problem", printable(str(refusal)), printable(refusal.hint))
+        elif not builds.is_whole(at, build):
+            wrong = True
+            words = printable(f"{build.name} {build.version} is not what was installed: its files in {at} were changed")
+            yield Check("registry", "problem", words, f"{_REFRESH}, which fetches it again")
         elif now >= build.expires_at:
             wrong = True
             yield Check("registry", "problem", f"{build.name} {build.version} has expired", _REFRESH)
         elif warning := _of(build, standings).warning:
-            yield Check("registry", "note", printable(f"{build.name} {build.version}: {warning}"), _REFRESH)
+            words = f"{build.name} {build.version} goes on, but the registry advises against it: {warning}"
+            fix = f"wait for another version, or `km-client plugins remove {build.name}`"
+            yield Check("registry", "note", printable(words), fix)
     if not wrong and not standings.problem:
         count = len(list(activation.installed(place)))
         yield Check("registry", "ok", f"{count} plugin{'s' if count != 1 else ''} installed, as the registry has them")
 
 
-def state(build: Build, standings: Standings, now: datetime) -> str:
-    """A few words: `installed`, `update available: 1.3.0`, `blocked: why`."""
+def state(directory: Path, build: Build, standings: Standings, now: datetime) -> str:
+    """A few words: `installed`, `update available: 1.3.0`, `blocked: why`, `changed here: …`."""
+    if not builds.is_whole(directory, build):
+        return f"changed here: {_REFRESH}"
     return "expired" if now >= build.expires_at else words_of(_of(build, standings))
 
 
@@ -95,8 +117,9 @@ def words_of(found: Standing) -> str:
     words = found.state.replace("_", " ")
     if found.state == "ok":
         words = f"update available: {found.available}" if found.available else "installed"
-    reason = found.reason or found.warning
-    return printable(f"{words}: {reason}" if reason else words)
+    if found.warning:
+        return printable(f"{words}; the registry advises against it: {found.warning}")
+    return printable(f"{words}: {found.reason}" if found.reason else words)
 
 
 def _quarantined(place: Place) -> Iterator[Check]:

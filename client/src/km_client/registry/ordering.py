@@ -15,6 +15,7 @@ from km_client.registry.link import Link
 from km_client.registry.offers import own_platform
 
 _UNDER_WAY = frozenset({"queued", "building", "signing"})
+AVAILABLE = "available"  # built for whoever asks for it by name
 _POLL_SECONDS = 0.5
 MOST = 500
 

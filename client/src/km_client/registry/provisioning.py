@@ -75,13 +75,18 @@ class Wanted(NamedTuple):
 
 @dataclass
 class Done:
-    """What a provisioning did. `received`: bytes of metadata and packages; `offered`: the best build of each plugin."""
+    """What a provisioning did. `received`: bytes of metadata and packages; `offered`: the best build of each plugin.
+
+    `available`: names of what the service would build for whoever asks for it by name.
+    """
 
     installed: list[Build] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
     offered: list[Offer] = field(default_factory=list)
+    blocklist: Blocklist = field(default_factory=Blocklist)
     standings: Standings = field(default_factory=Standings)
     received: int = 0
+    available: list[str] = field(default_factory=list)
 
 
 class _Listed(NamedTuple):
@@ -125,7 +130,7 @@ def _refreshed(link: Link) -> Repositories:
 def _install(place: Place, found: Repositories, wanted: Wanted, now: datetime, watcher: Watcher) -> Done:
     with scratch(place) as directory:
         listed = _Listed(found.offers(platforms()), found.blocklist(directory))
-    done = Done(offered=_best(listed))
+    done = Done(offered=_best(listed), blocklist=listed.blocklist)
     policy = found.policy(listed.blocklist.digests())
     replace_file(place.trust_file, trust.write(policy), mode=PRIVATE)  # for `plugins verify`
     for offer in done.offered:
@@ -174,7 +179,8 @@ def _is_due(place: Place, offer: Offer, wanted: Wanted, listed: _Listed) -> bool
     if not builds.is_whole(plugin / active.current, build):
         return True
     if wanted.only_replacements:
-        return standing.judge(build, listed.offers, {}, listed.blocklist).state != "ok"
+        found = standing.judge(build, listed.offers, {}, listed.blocklist)
+        return found.state != "ok" or bool(found.warning)
     return build.sha256 != offer.sha256
 
 

@@ -3,9 +3,10 @@
     {"checked_at": "2026-11-22T20:15:00Z", "problem": "",
      "plugins": {"slow-tools": {"state": "ok", "allowed": ["3f9a…"], "available": "1.3.0", "reason": ""}}}
 
-`ok`: the director lists the build. `replaced`: it lists another build in its place. `not_entitled`: it lists none for
-this customer any more. `yanked`: no reviewer vouches for the version any more; `blocked`: it is on the blocklist. Only
-`ok` runs; for how long, and with which features, the lease says.
+`ok`: the director lists the build, or it is blocked softly: then `warning` says why, and another offered version takes
+its place. `replaced`: it lists another build in its place. `not_entitled`: it lists none for this customer any more.
+`yanked`: the version was taken back, or no reviewer vouches for it any more; `blocked`: it is on the blocklist for what
+it does. Only `ok` runs; for how long, and with which features, the lease says.
 """
 
 from __future__ import annotations
@@ -79,15 +80,18 @@ def save(place: Place, standings: Standings) -> None:
 def judge(build: Build, offers: Sequence[Offer], entry: Mapping[str, Any] | None, blocklist: Blocklist) -> Standing:
     """How `build` stands. `offers` are all of this customer's, `entry` the catalog's of the same version."""
     own = [offer for offer in offers if offer.name == build.name]
-    good = [offer for offer in own if not offer.problem and _hard(blocklist, offer) is None]
-    newest = max(good, key=lambda offer: offer.number, default=None)
+    good = [offer for offer in own if not offer.problem and not _is_blocked(blocklist, offer, "hard")]
+    fresh = [offer for offer in good if not _is_blocked(blocklist, offer)]
+    newest = max(fresh, key=lambda offer: offer.number, default=None)
     allowed = tuple(offer.sha256 for offer in good)
     blocked = blocklist.find(build.name, build.version, build.sha256, build.payload_digest)
     available = newest.version if newest and newest.sha256 != build.sha256 else ""
-    if blocked and (blocked.level == "hard" or build.sha256 not in allowed):
-        return Standing("blocked", allowed, available, blocked.reason)
+    if blocked and blocked.level == "hard":
+        return Standing(blocked.state, allowed, available, blocked.reason)
+    if blocked:  # the director lists it to nobody any more: what is here goes on until its package expires
+        return Standing("ok", (*allowed, build.sha256), available, warning=blocked.reason)
     if build.sha256 in allowed:
-        return Standing("ok", allowed, available, warning=blocked.reason if blocked else "")
+        return Standing("ok", allowed, available)
     if entry is not None and entry.get("state") in {"yanked", "blocked", "quarantined"}:
         state: State = "blocked" if entry["state"] == "blocked" else "yanked"
         return Standing(state, allowed, available, str(entry.get("reason", "")))
@@ -99,6 +103,7 @@ def judge(build: Build, offers: Sequence[Offer], entry: Mapping[str, Any] | None
     return Standing("not_entitled", allowed, reason=problem)
 
 
-def _hard(blocklist: Blocklist, offer: Offer) -> str | None:
+def _is_blocked(blocklist: Blocklist, offer: Offer, *levels: str) -> bool:
+    """On one of `levels`, or on any."""
     found = blocklist.find(offer.name, offer.version, offer.sha256, offer.payload_digest)
-    return found.reason if found and found.level == "hard" else None
+    return found is not None and (not levels or found.level in levels)

@@ -23,15 +23,19 @@ from km_protocol.errors import PackageError
 from km_protocol.kmpkg.archive_directory import AGAIN, read_directory, read_exactly
 from km_protocol.kmpkg.archive_format import STORED, Entry
 from km_protocol.kmpkg.limits import LIMITS, Limits
+from km_protocol.kmpkg.seen_content import Content, SeenContent
 
 _CHUNK_BYTES = 256 * 1024
 
 
 class ArchiveReader:
-    """`file` must be seekable and stay open. Raises `PackageError` when anything about its structure is wrong."""
+    """`file` must be seekable and stay open. Raises `PackageError` when anything about its structure is wrong.
 
-    def __init__(self, file: BinaryIO, limits: Limits = LIMITS) -> None:
-        self._file = file
+    `seen`: contents that need not be inflated again, to which those that are read here are added.
+    """
+
+    def __init__(self, file: BinaryIO, limits: Limits = LIMITS, seen: SeenContent | None = None) -> None:
+        self._file, self._seen = file, seen
         self.entries = read_directory(file, limits)
 
     def read(self, entry: Entry) -> bytes:
@@ -45,6 +49,23 @@ class ArchiveReader:
 
         What was passed on before an error is not to be used.
         """
+        return self._checked(entry, write) if self._seen is None else self._once(entry, write, self._seen)
+
+    def _once(self, entry: Entry, write: Callable[[bytes], object] | None, seen: SeenContent) -> str:
+        packed = hashlib.sha256()
+        for piece in self._stored(entry):
+            packed.update(piece)
+        known = seen.get(packed.hexdigest(), entry)
+        if known is None or (write is not None and known.data is None):
+            held: list[bytes] = []
+            sha256 = self._checked(entry, None if write is None else held.append)
+            known = Content(sha256, None if write is None else b"".join(held))
+            seen.keep(packed.hexdigest(), entry, known)
+        if write is not None and known.data is not None:
+            write(known.data)
+        return known.sha256
+
+    def _checked(self, entry: Entry, write: Callable[[bytes], object] | None) -> str:
         digest, crc, size = hashlib.sha256(), 0, 0
         for piece in self._stored(entry) if entry.method == STORED else self._inflated(entry):
             size += len(piece)

@@ -25,7 +25,7 @@ def archive(case: Case) -> str:
     case.file.seek(0)
     case.sha256 = _whole(case.file)
     package.check_file_name(case.file_name, case.sha256)
-    case.archive = ArchiveReader(case.file, case.limits)
+    case.archive = ArchiveReader(case.file, case.limits, case.seen)
     return f"{len(case.archive.entries)} files, SHA-256 {case.sha256}"
 
 
@@ -76,10 +76,11 @@ def _slotted(case: Case, entry: Entry) -> str:
     out = io.BytesIO()
     read(case, entry, out.write)
     program = out.getvalue()
-    same("customer slot's place", str(slot.find(program)), str(case.statement.slot.offset))
-    blanked = slot.blanked_digest(program)
+    at = slot.find(program)
+    same("customer slot's place", str(at), str(case.statement.slot.offset))
+    blanked = slot.blanked_digest(program, at)
     same("program outside its slot", blanked, case.statement.slot.blanked_sha256)
-    _belongs(case, slot.read(program))
+    _belongs(case, slot.read(program, at))
     return blanked
 
 

@@ -86,25 +86,35 @@ def is_blank(program: bytes) -> bool:
 def fill(program: bytes, customer: CustomerData) -> bytes:
     """The program for that customer; every byte outside the slot stays. Raises `SlotError` unless the slot is blank."""
     at = find(program)
+    check_blank(program, at)
+    around = memoryview(program)
+    return b"".join((around[:at], filled(customer), around[at + SIZE :]))
+
+
+def check_blank(program: bytes, at: int) -> None:
+    """Raises `SlotError` when the slot that begins `at` is somebody's."""
     if program[at : at + SIZE] != BLANK:
         raise SlotError("the program's customer slot is filled already", "start from the payload that was reviewed")
+
+
+def filled(customer: CustomerData) -> bytes:
+    """What stands in a slot that is that customer's."""
     data = customer.encode()
-    filled = MARKER + data + FILL * (ROOM - len(data))
-    return program[:at] + filled + program[at + SIZE :]
+    return MARKER + data + FILL * (ROOM - len(data))
 
 
-def read(program: bytes) -> CustomerData:
-    """Whose program this is. Raises `SlotError` for a blank or damaged slot."""
-    at = find(program)
+def read(program: bytes, at: int | None = None) -> CustomerData:
+    """Whose program this is. Raises `SlotError` for a blank or damaged slot. `at`: where `find` found it, if it did."""
+    at = find(program) if at is None else at
     body = program[at + len(MARKER) : at + SIZE].rstrip(FILL)
     if not body:
         raise SlotError("the program's customer slot is blank", _BUILD_AGAIN)
     return decode(body)
 
 
-def blanked_digest(program: bytes) -> str:
-    """The SHA-256, in hexadecimal digits, of the program as it was before its slot was filled."""
-    at = find(program)
+def blanked_digest(program: bytes, at: int | None = None) -> str:
+    """The SHA-256, in hexadecimal digits, of the program as it was before its slot was filled. `at` as of `read`."""
+    at = find(program) if at is None else at
     digest = hashlib.sha256(memoryview(program)[:at])
     digest.update(BLANK)
     digest.update(memoryview(program)[at + SIZE :])

@@ -23,8 +23,11 @@ MEDIA_TYPE = "application/vnd.kilometers.source+zip"
 SOURCE_LIMITS = Limits(archive=64 * 1024 * 1024)  # a Go plugin with all it needs vendored has 2 to 20 MiB
 LEFT_OUT = frozenset({"__pycache__", "node_modules"})
 LEFT_OUT_AT_TOP = frozenset({"dist", "venv"})
-DEPENDENCIES = ("vendor/", "site/")
+DEPENDENCIES = ("vendor/",)
 """Where others' files lie, which may be hidden and still be needed."""
+
+SITE = "site/"
+"""Where a Python plugin's build puts what `requirements.txt` pins: part of its payload, never of its source."""
 
 COMPILED = (".pyc", ".pyo", ".kmpkg")
 
@@ -59,7 +62,9 @@ def open_source(file: BinaryIO, limits: Limits = SOURCE_LIMITS) -> SourceArchive
     for entry in archive.entries:
         _check_entry(entry)
     data = archive.read(found)
-    return SourceArchive(archive, manifests.parse(data), data)
+    source = SourceArchive(archive, manifests.parse(data), data)
+    _check_site(source)
+    return source
 
 
 def is_left_out(path: str) -> bool:
@@ -70,6 +75,15 @@ def is_left_out(path: str) -> bool:
     parts = path.split("/")
     hidden = any(part.startswith(".") for part in parts) and not path.startswith(DEPENDENCIES)
     return hidden or not LEFT_OUT.isdisjoint(parts) or parts[0] in LEFT_OUT_AT_TOP or path.endswith(COMPILED)
+
+
+def _check_site(source: SourceArchive) -> None:
+    """What the build puts there is fixed by its hash; what an author put there would be run, and nobody knows whose."""
+    shipped = next((entry for entry in source.entries if entry.name.lower().startswith(SITE)), None)
+    if source.manifest.runtime == "python" and shipped is not None:
+        message = f"is where the build puts a Python plugin's dependencies: `{SITE}` is no source"
+        hint = f"pin what is in it by hash in `requirements.txt`, leave `{SITE}` out, and send it again"
+        raise PackageError("source_ships_site", message, hint, entry=shipped.name)
 
 
 def _check_entry(entry: Entry) -> None:

@@ -19,6 +19,7 @@ from km_protocol.kmpkg.archive_reader import ArchiveReader
 from km_protocol.kmpkg.limits import Limits
 from km_protocol.kmpkg.package import Package
 from km_protocol.kmpkg.provenance import Provenance
+from km_protocol.kmpkg.seen_content import SeenContent
 from km_protocol.kmpkg.slot import CustomerData
 from km_protocol.kmpkg.statements import PackageStatement, ReviewStatement, Stated
 from km_protocol.kmpkg.trust import TrustPolicy
@@ -42,6 +43,7 @@ class Case:
     at: datetime
     limits: Limits
     file_name: str = ""
+    seen: SeenContent | None = None
     files: list[CheckedFile] = field(default_factory=list)
     sha256: str = field(init=False)
     archive: ArchiveReader = field(init=False)

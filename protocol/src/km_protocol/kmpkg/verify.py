@@ -26,6 +26,7 @@ from km_protocol.kmpkg import claim_checks, content_checks
 from km_protocol.kmpkg.limits import LIMITS, Limits
 from km_protocol.kmpkg.manifest import Manifest
 from km_protocol.kmpkg.provenance import Provenance
+from km_protocol.kmpkg.seen_content import SeenContent
 from km_protocol.kmpkg.slot import CustomerData
 from km_protocol.kmpkg.statements import PackageStatement, ReviewStatement
 from km_protocol.kmpkg.trust import TrustPolicy
@@ -82,13 +83,21 @@ class VerifiedPackage:
 
 
 def verify(
-    source: Path | bytes | BinaryIO, policy: TrustPolicy, *, at: datetime, limits: Limits = LIMITS
+    source: Path | bytes | BinaryIO,
+    policy: TrustPolicy,
+    *,
+    at: datetime,
+    limits: Limits = LIMITS,
+    seen: SeenContent | None = None,
 ) -> VerifiedPackage:
-    """`at` must know its time zone. Raises `VerifyError`; `OSError` when the file cannot be read."""
+    """`at` must know its time zone. `seen`: what whoever made the package has inflated already.
+
+    Raises `VerifyError`; `OSError` when the file cannot be read.
+    """
     if at.tzinfo is None:
         raise ValueError("a time without a time zone cannot be compared with the package's")
     with _opened(source) as file:
-        case = Case(file, policy, at, limits, source.name if isinstance(source, Path) else "")
+        case = Case(file, policy, at, limits, source.name if isinstance(source, Path) else "", seen)
         steps: list[Step] = []
         for name, check, exit_code in _CHECKS:
             _make(case, name, check, exit_code, steps)

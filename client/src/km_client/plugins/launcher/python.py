@@ -14,6 +14,7 @@ nothing it prints is taken for the handshake.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 from km_client.plugins.launcher.kernel import IS_LINUX
 
 if TYPE_CHECKING:
+    from types import TracebackType
     from typing import Any
 
     Orders = dict[str, Any]
@@ -52,4 +54,12 @@ def run(orders: Orders, environment: dict[str, str]) -> None:
     entry = orders["entry"]
     sys.path.insert(0, os.path.dirname(entry))  # noqa: PTH120 - `pathlib` is not imported for this
     sys.argv = [entry]
+    sys.excepthook = functools.partial(_tell, entry)
     runpy.run_path(entry, run_name="__main__")
+
+
+def _tell(entry: str, _kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """From the plugin's file on: the frames before it are in our own files, which a plugin may not open."""
+    while trace and trace.tb_frame.f_code.co_filename != entry:
+        trace = trace.tb_next
+    sys.__excepthook__(type(error), error.with_traceback(trace), trace)
