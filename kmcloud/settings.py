@@ -290,8 +290,7 @@ METRICS_NETWORKS = [ip_network(each.strip()) for each in env.list("KM_METRICS_NE
 # host, because process numbers of two containers that share a directory are the same.
 _COUNTS_DIR = DATA_DIR / "metrics" / socket.gethostname()
 _COUNTS_DIR.mkdir(parents=True, exist_ok=True)
-os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(_COUNTS_DIR))
-
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_COUNTS_DIR)  # whatever a parent with another directory said
 
 # Where MCP calls are exported to as OpenTelemetry spans and metrics; the headers are spelled as OpenTelemetry's own
 # variable has them: `name=value` pairs with commas between, percent-encoded.
