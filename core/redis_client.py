@@ -57,7 +57,9 @@ breaker = Breaker()
 
 
 class Client(redis.Redis):
-    """redis-py's, behind the breaker."""
+    """redis-py's, behind the breaker. `Error` is what its methods raise."""
+
+    Error = redis.RedisError
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """As redis-py's; raises `redis.ConnectionError` at once while Redis is known not to answer."""

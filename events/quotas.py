@@ -24,13 +24,14 @@ from django.db import connection, transaction
 from django.db.models import Sum
 
 from customers import usage
-from events import quota_counters
 from events.errors import QuotaExceeded
 from events.models import DailyUsage, InboxEntry
 from events.upserts import adding
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
+
+    from events.quota_counters import Counters
 
 TALLY_SECONDS = 1.0
 NO_LIMIT = 2**62  # a contract without a limit: compared as every other, never reached
@@ -73,8 +74,12 @@ def reserve_all(cursor: CursorWrapper, claims: Sequence[Claim]) -> list[int | No
 
 
 @cache
-def _counters(redis_url: str) -> quota_counters.Counters | None:
-    return quota_counters.connect(redis_url, _accepted) if redis_url else None
+def _counters(redis_url: str) -> Counters | None:
+    if not redis_url:
+        return None
+    from events import quota_counters  # noqa: PLC0415 - an embedded service loads no Redis client
+
+    return quota_counters.connect(redis_url, _accepted)
 
 
 def _accepted(customer_id: int, day: date) -> int:
@@ -84,7 +89,7 @@ def _accepted(customer_id: int, day: date) -> int:
     return (row.accepted if row else 0) + (waiting["total"] or 0)
 
 
-def _take(counters: quota_counters.Counters, claim: Claim) -> int | None:
+def _take(counters: Counters, claim: Claim) -> int | None:
     used: int | None = 0
     if claim.limit is not None and claim.events:
         used = counters.take((claim.customer_id, claim.day), events=claim.events, limit=claim.limit)

@@ -21,21 +21,21 @@ _ABOUT_A_LINE: tuple[Processor, ...] = (
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )
+# One list for good: loggers keep the one they met at their first line.
+_OF_OUR_OWN: list[Processor] = [
+    structlog.stdlib.filter_by_level,
+    *_ABOUT_A_LINE,
+    structlog.stdlib.PositionalArgumentsFormatter(),
+    structlog.processors.StackInfoRenderer(),
+    structlog.processors.format_exc_info,
+    structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+]
 
 
 def configure(*, level: str, as_json: bool) -> dict[str, Any]:
     """Set structlog up. Returns Django's `LOGGING`, which sends what it makes, and all else, to stderr."""
-    merged, *others = _ABOUT_A_LINE
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            merged,
-            *others,
-            structlog.stdlib.PositionalArgumentsFormatter(),
-            structlog.processors.StackInfoRenderer(),
-            structlog.processors.format_exc_info,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
+        processors=_OF_OUR_OWN,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import redis
-from django.conf import settings
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -43,7 +42,6 @@ class QueueCollector(Collector):
         yield waiting
 
 
-def register() -> None:
-    """Once a process, where the broker is Redis."""
-    if settings.CELERY_BROKER_URL.startswith(("redis://", "rediss://", "unix://")):
-        metrics.register(QueueCollector(settings.CELERY_BROKER_URL))
+def register(url: str) -> None:
+    """Once a process, of the broker at `url`."""
+    metrics.register(QueueCollector(url))

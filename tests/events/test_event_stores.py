@@ -234,19 +234,21 @@ def test_a_made_up_cursor_is_refused(world: World) -> None:
 
 
 def test_each_class_keeps_its_own_days_and_what_is_counted_is_what_is_left(world: World) -> None:
-    """Last of the module: it deletes."""
-    acme, globex = (customer.pk for customer in world.customers)
-    world.customers[1].subscription.tier = Tier.objects.get(code="pro")
-    world.customers[1].subscription.save()
-    Tier.objects.filter(code="enterprise").update(retention_days=4)
-    Tier.objects.filter(code="pro").update(retention_days=5)
-    retention.expire(now=now(), pause=lambda _: None)
-    for customer, days in ((acme, 4), (globex, 5)):
-        kept = [event for event in world.events(customer) if moment_of(event) >= day_of(now()) - days * DAY]
-        assert 0 < len(kept) < len(world.sent[customer])
-        assert set(ids_of(kept)) == {str(each.id) for each in Event.objects.filter(customer_id=customer)}
-        assert ids(every(lambda cursor: queries.recent_events(customer, after=cursor, limit=50))) == ids_of(kept)[::-1]  # noqa: B023
-        for model in (HourlyRollup, DailyRollup):
-            assert sum(row.events for row in model._default_manager.filter(customer_id=customer)) == len(kept)
-    assert retention.expire(now=now() + 400 * DAY, pause=lambda _: None).sessions == 10
-    assert not (Event.objects.exists() or Session.objects.exists() or DailyRollup.objects.exists())
+    with transaction.atomic():
+        acme, globex = (customer.pk for customer in world.customers)
+        world.customers[1].subscription.tier = Tier.objects.get(code="pro")
+        world.customers[1].subscription.save()
+        Tier.objects.filter(code="enterprise").update(retention_days=4)
+        Tier.objects.filter(code="pro").update(retention_days=5)
+        retention.expire(now=now(), pause=lambda _: None)
+        for customer, days in ((acme, 4), (globex, 5)):
+            kept = [event for event in world.events(customer) if moment_of(event) >= day_of(now()) - days * DAY]
+            assert 0 < len(kept) < len(world.sent[customer])
+            assert set(ids_of(kept)) == {str(each.id) for each in Event.objects.filter(customer_id=customer)}
+            pages = every(lambda cursor, pk=customer: queries.recent_events(pk, after=cursor, limit=50))  # type: ignore[misc]
+            assert ids(pages) == ids_of(kept)[::-1]
+            for model in (HourlyRollup, DailyRollup):
+                assert sum(row.events for row in model._default_manager.filter(customer_id=customer)) == len(kept)
+        assert retention.expire(now=now() + 400 * DAY, pause=lambda _: None).sessions == 10
+        assert not (Event.objects.exists() or Session.objects.exists() or DailyRollup.objects.exists())
+        transaction.set_rollback(True)
