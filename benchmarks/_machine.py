@@ -16,4 +16,5 @@ def machine() -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "python": platform.python_version(),
+        "load_of_the_last_minute": round(os.getloadavg()[0], 1),  # above `cpus`, others were at work too
     }

@@ -20,8 +20,9 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from core import correlation
 from core.clock import now as present
-from customers import api_keys, proofs, revocation, tokens
+from customers import announcements, api_keys, proofs, revocation, tokens
 from customers.errors import (
     CustomerSuspended,
     FeatureNotAvailable,
@@ -75,12 +76,19 @@ def authenticate_sender(authorization: str | None, *, now: datetime) -> Principa
     """As `authenticate`, and takes a plugin's token: a narrower `Principal`, with `plugin` set."""
     credential = _credential(authorization)
     second = now.timestamp()
+    announcements.look()
     known = proofs.remembered(credential, second)
     if known is not None:
-        return known
+        return _identified(known)
     mark = proofs.generation()
     principal, until = _prove(credential, now)
     proofs.remember(credential, principal, now=second, until=until.timestamp(), mark=mark)
+    return _identified(principal)
+
+
+def _identified(principal: Principal) -> Principal:
+    """Put the caller on every line this request logs from now on."""
+    correlation.identify(customer_id=principal.public_id, key_id=principal.key_id)
     return principal
 
 

@@ -5,7 +5,8 @@ version it was made under. *All tokens of a key*: the key is revoked (`api_keys.
 denied until it would have expired.
 
 What makes 60 s the bound is that no process trusts its own memory of a proof for longer (`proofs`); what makes it
-"at once" in the process that revokes is `announce`, which empties that memory when the transaction commits.
+"at once" in the process that revokes is `announce`, which empties that memory when the transaction commits, and tells
+the others where there is a Redis to tell them by (`announcements`).
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from django.db import transaction
 from django.db.models import F
 from km_protocol.claims import LEEWAY_SECONDS
 
-from customers import audit, proofs
+from customers import announcements, audit, proofs
 from customers.models import Customer, RevokedToken
 
 
 def announce() -> None:
     """Forget every remembered proof once the surrounding transaction has committed."""
     transaction.on_commit(proofs.forget_all)
+    transaction.on_commit(announcements.bump)
 
 
 def revoke_all_tokens(customer: Customer, *, at: datetime, actor: str = audit.SYSTEM, reason: str = "") -> None:

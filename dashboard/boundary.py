@@ -22,6 +22,7 @@ from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.views.decorators.http import require_POST, require_safe
 
+from core import correlation
 from core.errors import ApiError, database_unavailable, headers
 from customers.models import Customer
 from customers.queries import customer_of
@@ -59,7 +60,10 @@ def _answer(view: View, request: HttpRequest, parts: dict[str, Any]) -> HttpResp
     if not request.user.is_authenticated:
         return _sign_in(request)
     customer = customer_of(request.user)
-    return view(request, customer, **parts) if isinstance(customer, Customer) else _no_customer(request)
+    if not isinstance(customer, Customer):
+        return _no_customer(request)
+    correlation.identify(customer_id=customer.public_id)
+    return view(request, customer, **parts)
 
 
 def _sign_in(request: HttpRequest) -> HttpResponse:

@@ -17,7 +17,7 @@ from datetime import datetime
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from events import inbox, quarantine, quotas, rollups, sessions, store
+from events import inbox, quarantine, quotas, rollups, sessions, store, stored_hooks, stores
 from events.models import InboxEntry
 from events.stored_form import stored_form
 from events.turns import turn
@@ -101,9 +101,10 @@ def _store(digest: _Digest) -> Drained:
     """Inside a transaction: everything of `digest`, and the rows themselves deleted."""
     if not digest.entries:
         return Drained()
-    new = store.insert(event for _, event in digest.events.values())
+    new = stores.current().insert(event for _, event in digest.events.values())
     sessions.add(new)
     rollups.add(new)
+    stored_hooks.stored(new)
     quotas.settle(digest.entries, [(digest.events[event.key][0], event.size) for event in new])
     inbox.remove(digest.entries)
     return Drained(len(digest.entries), len(new), sum(entry.events for entry in digest.entries) - len(new))

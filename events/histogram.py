@@ -38,6 +38,12 @@ class Histogram:
         bucket = bucket_of(duration_ms)
         self.counts[bucket] = self.counts.get(bucket, 0) + 1
 
+    def merge(self, stored: bytes | memoryview) -> None:
+        """Add what `encode` wrote."""
+        counts = self.counts
+        for bucket, count in _PAIR.iter_unpack(stored):
+            counts[bucket] = counts.get(bucket, 0) + count
+
     def __add__(self, other: Histogram) -> Histogram:
         merged = Histogram(self.counts)
         for bucket, count in other.counts.items():
@@ -56,13 +62,17 @@ class Histogram:
 
     def quantile(self, share: float) -> float | None:
         """The duration in ms below which `share` (0 to 1) of all lie; `None` when there are none."""
-        rank = share * (self.total - 1)
-        seen = 0
+        return self.quantiles(share)[0] if self.counts else None
+
+    def quantiles(self, *shares: float) -> list[float]:
+        """The durations in ms for ascending `shares`, as `quantile`; none when nothing was counted."""
+        found: list[float] = []
+        last, seen = self.total - 1, 0
         for bucket in sorted(self.counts):
             seen += self.counts[bucket]
-            if seen > rank:
-                return 2 * GAMMA**bucket / (1 + GAMMA)
-        return None
+            while len(found) < len(shares) and seen > shares[len(found)] * last:
+                found.append(2 * GAMMA**bucket / (1 + GAMMA))
+        return found
 
     def encode(self) -> bytes:
         """The bytes to store."""

@@ -11,18 +11,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models.functions import Length
 
-from events import quotas, store, wakeup
+from events import quotas, stores, wakeup
 from events.group_commit import GroupCommit
 from events.models import InboxEntry
 from events.turns import turn
 
-MAX_CLAIMED_ROWS = 200
-MAX_CLAIMED_EVENTS = 250  # keeps SQLite's one write lock below some 15 ms, between which requests get their turn
 MAX_CLAIMED_BYTES = 8 * 1024 * 1024  # of bodies as they arrived; one row may be larger, and then comes alone
 
 _TABLE = InboxEntry._meta.db_table
@@ -71,7 +70,7 @@ def claim(*, now: datetime) -> list[InboxEntry]:
     due = InboxEntry.objects.filter(retry_at__lte=now).order_by("id")
     if connection.features.has_select_for_update_skip_locked:
         due = due.select_for_update(skip_locked=True)
-    sizes = due.annotate(size=Length("body")).values_list("id", "events", "size")[:MAX_CLAIMED_ROWS]
+    sizes = due.annotate(size=Length("body")).values_list("id", "events", "size")[: stores.current().claimed_rows]
     return list(InboxEntry.objects.filter(id__in=_fitting(list(sizes))).order_by("id"))
 
 
@@ -89,10 +88,11 @@ def remove(entries: Sequence[InboxEntry]) -> None:
 def _fitting(sizes: Sequence[tuple[int, int, int]]) -> list[int]:
     """The ids of the first rows that together stay below the limits; always at least one."""
     ids: list[int] = []
+    most = stores.current().claimed_events
     events = size = 0
     for entry_id, entry_events, entry_size in sizes:
         events, size = events + entry_events, size + entry_size
-        if ids and (events > MAX_CLAIMED_EVENTS or size > MAX_CLAIMED_BYTES):
+        if ids and (events > most or size > MAX_CLAIMED_BYTES):
             break
         ids.append(entry_id)
     return ids
@@ -101,24 +101,31 @@ def _fitting(sizes: Sequence[tuple[int, int, int]]) -> list[int]:
 def _write(drafts: Sequence[Draft]) -> list[Outcome]:
     """Commit the drafts that fit their quota, each without what is stored already."""
     known = _known(drafts)
-    adapt = connection.ops.adapt_datetimefield_value
-    outcomes, rows = [], []
+    stored = [[at for event_id, at in draft.ids.items() if event_id in known[draft.customer_id]] for draft in drafts]
+    claims = [_claim(draft, len(there)) for draft, there in zip(drafts, stored, strict=True)]
     with turn(), transaction.atomic(), connection.cursor() as cursor:
-        for draft in drafts:
-            stored = [index for event_id, index in draft.ids.items() if event_id in known[draft.customer_id]]
-            events = len(draft.ids) - len(stored)
-            claim = quotas.Claim(draft.customer_id, events, draft.limit, draft.repeats + len(stored))
-            used = quotas.reserve(cursor, claim, at=draft.received_at)
-            outcomes.append(Outcome(claim, used))
-            if used is not None and events:
-                skipped = ",".join(map(str, sorted([*draft.left_out, *stored])))
-                moment = adapt(draft.received_at)
-                about = (draft.customer_id, moment, draft.kind, draft.encoding, events, skipped)
-                rows.append((*about, moment, draft.body))
+        outcomes = list(map(Outcome, claims, quotas.reserve_all(cursor, claims)))
+        rows = [
+            _row(draft, outcome.claim, there)
+            for draft, outcome, there in zip(drafts, outcomes, stored, strict=True)
+            if outcome.used is not None and outcome.claim.events
+        ]
         cursor.executemany(_INSERT, rows)
     if rows:
         wakeup.drain_soon()
     return outcomes
+
+
+def _claim(draft: Draft, stored: int) -> quotas.Claim:
+    events = len(draft.ids) - stored
+    return quotas.Claim(draft.customer_id, events, draft.limit, draft.received_at, draft.repeats + stored)
+
+
+def _row(draft: Draft, claim: quotas.Claim, stored: Sequence[int]) -> tuple[Any, ...]:
+    skipped = ",".join(map(str, sorted([*draft.left_out, *stored])))
+    moment = connection.ops.adapt_datetimefield_value(draft.received_at)
+    about = (draft.customer_id, moment, draft.kind, draft.encoding, claim.events, skipped)
+    return (*about, moment, draft.body)
 
 
 def _known(drafts: Sequence[Draft]) -> dict[int, set[UUID]]:
@@ -127,7 +134,7 @@ def _known(drafts: Sequence[Draft]) -> dict[int, set[UUID]]:
     ids: dict[int, list[UUID]] = {}
     for draft in drafts:
         ids.setdefault(draft.customer_id, []).extend(draft.ids)
-    return {customer_id: store.known(customer_id, wanted) for customer_id, wanted in ids.items()}
+    return {customer_id: stores.current().known(customer_id, wanted) for customer_id, wanted in ids.items()}
 
 
 _commits: GroupCommit[Draft, Outcome] = GroupCommit(_write)

@@ -11,7 +11,6 @@ Answered 200 once the database has flushed the events. 429 and 503 carry `Retry-
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -53,7 +52,6 @@ def telemetry(request: HttpRequest) -> HttpResponse:
 
 
 def _answer(request: HttpRequest, kind: str, encode: Callable[[Receipt], msgspec.Struct]) -> HttpResponse:
-    begun = time.perf_counter()
     try:
         receipt = _receive(request, kind)
         response = HttpResponse(_JSON.encode(encode(receipt)), content_type="application/json")
@@ -62,8 +60,9 @@ def _answer(request: HttpRequest, kind: str, encode: Callable[[Receipt], msgspec
         response = _refusal(error, kind)
     except (OperationalError, InterfaceError) as error:
         _log.error("database_unreachable", kind=kind, error=str(error))
-        response = as_response(database_unavailable())
-    metrics.count_request(kind, response.status_code, time.perf_counter() - begun)
+        unavailable = database_unavailable()
+        metrics.count_refusal(unavailable.code)
+        response = as_response(unavailable)
     return response
 
 
@@ -89,6 +88,7 @@ def _sender(authorization: str | None, kind: str, moment: datetime) -> Principal
 
 def _refusal(error: ApiError, kind: str) -> HttpResponse:
     _log.info("refused", kind=kind, status=error.status, code=error.code)
+    metrics.count_refusal(error.code)
     response = as_response(error)
     response._has_been_logged = True  # type: ignore[attr-defined]  # Django would log it a second time
     if error.status == MethodNotAllowed.status:

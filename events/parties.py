@@ -5,12 +5,19 @@ numbers({(7, "git", "1.2.0", "Git")})  → {(7, "git", "1.2.0", "Git"): 12}
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from events.models import Party
+from events.store import NewEvent
 
 Key = tuple[int, str, str, str]
 """(customer, name, version, title)"""
+
+
+def numbers_of(events: Iterable[NewEvent]) -> dict[Key, int]:
+    """The number of each party that `events` name."""
+    named = {(event.customer_id, *party) for event in events for party in (event.server, event.client)}
+    return numbers({key for key in named if any(key[1:])})
 
 
 def numbers(keys: Collection[Key]) -> dict[Key, int]:

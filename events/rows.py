@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
 from django.db.models.functions import Length, Substr
 from km_protocol.envelope import Party
 
@@ -19,6 +19,12 @@ from events import models
 
 PREVIEW_CHARACTERS = 16 * 1024  # 500 of them, the largest page, are 8 MB
 _NOBODY = Party()
+_OWN = (
+    *("id", "timestamp", "type", "direction", "method", "tool", "session_id", "sequence", "correlation_id"),
+    *("duration_ms", "is_error", "size", "is_base64", "truncated"),
+)  # the first fields of `EventRow`
+_COLUMNS = (*_OWN, *(f"{side}__{part}" for side in ("server", "client") for part in ("name", "version", "title")))
+Columns = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +59,11 @@ class EventRow:
     duration_ms: float | None
     is_error: bool
     size: int
+    is_base64: bool
+    truncated: bool
     server: Party
     client: Party
     message: str
-    is_base64: bool
-    truncated: bool
     is_whole: bool
 
 
@@ -96,6 +102,32 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
+class Hour:
+    """Sums over the hour that begins at `at`."""
+
+    at: datetime
+    events: int
+    requests: int
+    errors: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long one tool or method of one server took, in milliseconds. `timed` events had a duration; `errors` are of
+    all that were counted beside them."""
+
+    server: str
+    method: str
+    tool: str
+    timed: int
+    errors: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class InboxDepth:
     """What is accepted and not stored yet. `oldest_at` is `None` when nothing waits."""
 
@@ -104,50 +136,26 @@ class InboxDepth:
     oldest_at: datetime | None
 
 
-def previewed(found: QuerySet[models.Event]) -> QuerySet[models.Event]:
-    """`found` with the beginning of each message, and nothing more of it read."""
-    return (
-        found.select_related("server", "client")
-        .defer("message")
-        .annotate(preview=Substr("message", 1, PREVIEW_CHARACTERS), characters=Length("message"))
-    )
+def previewed(found: QuerySet[models.Event]) -> QuerySet[models.Event, Columns]:
+    """`found` with the beginning of each message, and nothing more of it read: the columns `event_row` takes."""
+    shown = found.annotate(preview=Substr("message", 1, PREVIEW_CHARACTERS), characters=Length("message"))
+    return shown.values_list(*_COLUMNS, "preview", "characters")
 
 
-def event_row(row: Any) -> EventRow:
-    """A row of a `previewed` query."""
-    return _row(row, row.preview, is_whole=row.characters <= PREVIEW_CHARACTERS)
+def whole(found: QuerySet[models.Event]) -> QuerySet[models.Event, Columns]:
+    """`found` with all of each message."""
+    return found.annotate(characters=Value(0)).values_list(*_COLUMNS, "message", "characters")
 
 
-def whole_event_row(row: models.Event) -> EventRow:
-    """An event with all of its message."""
-    return _row(row, row.message, is_whole=True)
+def event_row(columns: Columns) -> EventRow:
+    """A row of a `previewed` or `whole` query. Plain columns: making model instances takes four times as long."""
+    own, message, characters = columns[: len(_OWN)], columns[-2], columns[-1]
+    server, client = columns[len(_OWN) : len(_OWN) + 3], columns[len(_OWN) + 3 : len(_OWN) + 6]
+    return EventRow(*(*own, _party(*server), _party(*client), message, characters <= PREVIEW_CHARACTERS))
 
 
-def _row(row: models.Event, message: str, *, is_whole: bool) -> EventRow:
-    return EventRow(
-        id=row.id,
-        timestamp=row.timestamp,
-        type=row.type,
-        direction=row.direction,
-        method=row.method,
-        tool=row.tool,
-        session_id=row.session_id,
-        sequence=row.sequence,
-        correlation_id=row.correlation_id,
-        duration_ms=row.duration_ms,
-        is_error=row.is_error,
-        size=row.size,
-        server=_party(row.server),
-        client=_party(row.client),
-        message=message,
-        is_base64=row.is_base64,
-        truncated=row.truncated,
-        is_whole=is_whole,
-    )
-
-
-def _party(row: models.Party | None) -> Party:
-    return _NOBODY if row is None else Party(row.name, row.version, row.title)
+def _party(name: str | None, version: str, title: str) -> Party:
+    return _NOBODY if name is None else Party(name, version, title)
 
 
 def session_row(row: models.Session) -> SessionRow:

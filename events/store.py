@@ -1,33 +1,32 @@
-"""The event store on a relational database: the one place that writes events, and knows how each database wants it.
+"""What keeps the events: `NewEvent` goes in, and `EventStore` is what each backend promises.
 
-    new = insert([NewEvent(customer_id=7, id=UUID("019aa…"), …), …])     → those that were not there before
-    known(7, ids)                                                       → those of `ids` that are stored
+    from events import stores
+    store = stores.current()                                   # which one: `events.stores`
+    new = store.insert([NewEvent(customer_id=7, id=UUID("019aa…"), …), …])     → those that were not there before
+    store.known(7, ids)                                        → those of `ids` that are stored
 
-Inserting is idempotent: the primary key (customer, id) dedupes, `ON CONFLICT DO NOTHING` passes over what is there,
-and `RETURNING` tells which rows are new, in the one statement, so that two drains cannot both count an event.
-Works on SQLite (3.35 or newer) and PostgreSQL alike.
+The store holds the events alone. What is counted of them (sessions, rollups, usage) is in the relational database and
+is counted from what `insert` returns, so on every backend alike. tests/events/test_event_stores.py is the suite that
+each passes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
-from django.db import connection
-
-from events import parties
-from events.models import Event
+from core.paging import Page
+from events.rows import EventRow, Exchange
 
 Key = tuple[int, int]
 """(customer, event id as a number, which compares ten times faster)"""
 PartyNames = tuple[str, str, str]
 """(name, version, title) of a server or a client; all blank for one that nobody named"""
 
-ROWS_A_STATEMENT = 100  # 19 parameters each: well below SQLite's 32,766 and PostgreSQL's 65,535
-IDS_A_STATEMENT = 500
+ANSWERS = ("response", "error")  # the types that answer a request
 
 
 class NewEvent(NamedTuple):
@@ -57,78 +56,75 @@ class NewEvent(NamedTuple):
         return self.customer_id, self.id.int
 
 
-_TABLE = Event._meta.db_table
-_COLUMNS = ", ".join(f"{name}_id" if name in {"server", "client"} else name for name in NewEvent._fields)
-_ID, _TIMESTAMP, _SERVER, _CLIENT = map(NewEvent._fields.index, ("id", "timestamp", "server", "client"))
-_PLACES = f"({', '.join(['%s'] * len(NewEvent._fields))})"
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """What `recent_events` is narrowed to; a blank or absent field narrows nothing. Times are half open."""
+
+    session_id: str = ""
+    type: str = ""
+    direction: str = ""
+    method: str = ""
+    tool: str = ""
+    errors_only: bool = False
+    since: datetime | None = None
+    until: datetime | None = None
 
 
-def insert(events: Iterable[NewEvent]) -> list[NewEvent]:
-    """Store what is not stored yet; those of `events` that were new. No two of them may have the same key."""
-    ordered = sorted(events, key=lambda event: event.key)  # two drains take their locks in one order
-    parties_of = {(event.customer_id, *party) for event in ordered for party in (event.server, event.client)}
-    row = _row_maker(parties.numbers({key for key in parties_of if any(key[1:])}))
-    added: list[NewEvent] = []
-    with connection.cursor() as cursor:
-        for start in range(0, len(ordered), ROWS_A_STATEMENT):
-            part = ordered[start : start + ROWS_A_STATEMENT]
-            rows = [row(event) for event in part]
-            cursor.execute(_insert_statement(len(rows)), [value for values in rows for value in values])
-            new = set(cursor.fetchall())
-            added += [event for event, values in zip(part, rows, strict=True) if (values[0], values[_ID]) in new]
-    return added
+NOTHING = EventFilter()
 
 
-def known(customer_id: int, ids: Iterable[UUID]) -> set[UUID]:
-    """Those of `ids` this customer has stored: one look-up in the primary key each."""
-    spell = _id_speller()
-    wanted = {spell(event_id): event_id for event_id in ids}
-    spelled = list(wanted)
-    found: set[UUID] = set()
-    with connection.cursor() as cursor:
-        for start in range(0, len(spelled), IDS_A_STATEMENT):
-            part = spelled[start : start + IDS_A_STATEMENT]
-            cursor.execute(_known_statement(len(part)), [customer_id, *part])
-            found.update(wanted[row[0]] for row in cursor.fetchall())
-    return found
+class EventStore(Protocol):
+    """A place for events, keyed by (customer, id). Every read is of one customer.
 
+    `claimed_rows` and `claimed_events` say how much of the inbox one drain should bring: what keeps this store fast.
+    """
 
-@cache
-def _insert_statement(rows: int) -> str:
-    places = ", ".join([_PLACES] * rows)
-    return (
-        f"INSERT INTO {_TABLE} ({_COLUMNS}) VALUES {places} "  # noqa: S608 - names of ours, values as parameters
-        "ON CONFLICT (customer_id, id) DO NOTHING RETURNING customer_id, id"
-    )
+    claimed_rows: int
+    claimed_events: int
 
+    def insert(self, events: Iterable[NewEvent]) -> list[NewEvent]:
+        """Store what is not stored yet; those of `events` that were new. No two of them may have the same key.
 
-@cache
-def _known_statement(ids: int) -> str:
-    places = ", ".join(["%s"] * ids)
-    return f"SELECT id FROM {_TABLE} WHERE customer_id = %s AND id IN ({places})"  # noqa: S608 - as above
+        Called inside the drain's transaction, at once with other drains, perhaps of the same events. A store that does
+        not take part in that transaction must tell the same events as new again when the drain comes back after a
+        rollback, or they are never counted.
+        """
+        ...
 
+    def known(self, customer_id: int, ids: Iterable[UUID]) -> set[UUID]:
+        """Those of `ids` this customer has stored."""
+        ...
 
-def _row_maker(numbers: Mapping[parties.Key, int]) -> Callable[[NewEvent], list[Any]]:
-    """How a row's values are handed to this database's driver."""
-    native, spell = connection.features.has_native_uuid_field, _id_speller()
+    def event(self, customer_id: int, event_id: UUID) -> EventRow | None:
+        """One event with its whole message."""
+        ...
 
-    def row(event: NewEvent) -> list[Any]:
-        values: list[Any] = list(event)
-        values[_ID] = spell(event.id)
-        values[_SERVER] = numbers.get((event.customer_id, *event.server))
-        values[_CLIENT] = numbers.get((event.customer_id, *event.client))
-        if not native:
-            values[_TIMESTAMP] = sqlite_moment(event.timestamp)
-        return values
+    def session_events(self, customer_id: int, session_id: str, *, after: str | None, limit: int) -> Page[EventRow]:
+        """See `events.queries.session_events`; so for the four below."""
+        ...
 
-    return row
+    def session_exchanges(
+        self, customer_id: int, session_id: str, *, after: str | None, limit: int
+    ) -> Page[Exchange]: ...
 
+    def exchanges(self, customer_id: int, session_id: str, ids: Iterable[UUID]) -> list[Exchange]: ...
 
-def sqlite_moment(moment: datetime) -> str:
-    """`moment`, in UTC, as Django's SQLite backend stores it: SQLite has no times."""
-    return str(moment.replace(tzinfo=None))
+    def session_tail(self, customer_id: int, session_id: str, *, last: int) -> str | None: ...
 
+    def recent_events(
+        self, customer_id: int, *, after: str | None, limit: int, only: EventFilter
+    ) -> Page[EventRow]: ...
 
-def _id_speller() -> Callable[[UUID], Any]:
-    """How an id is written, and read back: SQLite has no UUIDs, so Django writes 32 hex digits."""
-    return (lambda event_id: event_id) if connection.features.has_native_uuid_field else (lambda event_id: event_id.hex)
+    def prepare(self, *, now: datetime) -> None:
+        """Make the room that the coming days' events need. After `migrate`, and every hour; safe to repeat."""
+        ...
+
+    def delete_day(self, customer_id: int, day: datetime, *, most: int) -> int:
+        """Delete up to `most` of a customer's events of the UTC day that begins at `day`, by their timestamps; how many
+        those were."""
+        ...
+
+    def drop_before(self, day: datetime) -> int:
+        """Give up everything before `day` that can go at once, of all customers; how many partitions went. What is left
+        is deleted a day and a customer at a time."""
+        ...

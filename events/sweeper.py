@@ -20,13 +20,12 @@ import structlog
 from django.db import InterfaceError, OperationalError, connection
 
 from events.drain import Drained, drain
-from events.inbox import MAX_CLAIMED_EVENTS, MAX_CLAIMED_ROWS
 from events.models import Heartbeat
 
 EVERY_SECONDS = 2.0  # how late an event may appear when no kick arrives
 SWEEP_SECONDS = 5.0  # a stop waits this long at most; what is left is the next sweep's
 GATHER_SECONDS = 0.05  # let a trickle of single events become one transaction: a fifth of the work for each of them
-FULL_ROWS, FULL_EVENTS = MAX_CLAIMED_ROWS // 2, MAX_CLAIMED_EVENTS // 2  # no trickle
+TRICKLE_ROWS, TRICKLE_EVENTS = 100, 125  # fewer in one drain are a trickle
 BEAT_SECONDS = 10.0  # one small write
 WORKER = "worker"
 
@@ -58,7 +57,7 @@ def _drain_all(clock: Clock, deadline: float, stop: threading.Event) -> Drained:
         total += step
         if step.rows == 0:
             break
-        if step.rows < FULL_ROWS and step.stored + step.duplicates < FULL_EVENTS:
+        if step.rows < TRICKLE_ROWS and step.stored + step.duplicates < TRICKLE_EVENTS:
             stop.wait(GATHER_SECONDS)
     return total
 

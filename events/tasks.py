@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from core.clock import now
-from events import retention, sweeper, wakeup
+from events import retention, stores, sweeper, wakeup
 
 
 @shared_task(name=wakeup.DRAIN, ignore_result=True)
@@ -16,5 +16,6 @@ def drain_inbox() -> None:
 
 @shared_task(name="events.expire", ignore_result=True)
 def expire_events() -> None:
-    """Delete what customers no longer keep."""
+    """Make room for the days to come, then delete what customers no longer keep."""
+    stores.current().prepare(now=now())
     retention.expire(now=now())

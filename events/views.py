@@ -28,7 +28,6 @@ from customers.authentication import IsCustomer, Principal, may
 from customers.scopes import Scope
 from events import ingress, queries, quotas
 from events.older_clients import Launch, OlderBatch
-from events.queries import EventFilter
 from events.schemas import (
     AcceptedAnswer,
     ActivityAnswer,
@@ -40,6 +39,7 @@ from events.schemas import (
     sums,
     waiting,
 )
+from events.store import EventFilter
 
 _ERRORS = {400: ErrorAnswer, 401: ErrorAnswer, 403: ErrorAnswer, 503: ErrorAnswer}
 _TEXT_FILTERS = ("session_id", "type", "direction", "method", "tool")

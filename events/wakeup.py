@@ -19,7 +19,7 @@ import structlog
 from amqp.exceptions import ChannelError
 
 DRAIN = "events.drain"
-QUEUE = "drain"  # of its own, so that "is there one waiting?" is the queue's length
+QUEUE = "ingest"  # of its own, so that "is there one waiting?" is the queue's length
 EXPIRES_SECONDS = 60  # by then the sweeper has been by many times
 PAUSE_SECONDS = 0.2  # longer than a publish takes, shorter than a person's "live"
 COMPLAIN_EVERY_SECONDS = 60.0  # a broker that is down for an hour is worth sixty lines of log, not thousands

@@ -5,16 +5,27 @@ import os
 from celery import Celery
 from celery.schedules import crontab
 
-from kmcloud import broker
+from core import task_log
+from kmcloud import broker, roles
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kmcloud.settings")
 broker.install()
+task_log.connect()
 
 app = Celery("kmcloud")
 app.set_default()  # other threads of the web process find this application, not an empty one
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.conf.broker_connection_max_retries = None  # for ever: the worker's sweeper drains without a broker meanwhile
+# A queue for each kind of work and a worker for each queue (`kmcloud.roles`): a build of minutes delays no event. What
+# is not named here goes to the default one, `maintenance`.
+app.conf.task_routes = {
+    "events.drain": {"queue": roles.INGEST},
+    "registry.publish": {"queue": roles.SIGNING},
+    "registry.sign_build": {"queue": roles.SIGNING},
+    "registry.build_payload": {"queue": roles.BUILDS},
+    "registry.build_for": {"queue": roles.BUILDS},
+}
 app.conf.beat_schedule = {
     # What a lost wake-up left unsigned, and what ends by the clock; a wake-up nobody took is worth nothing later.
     "publish": {"task": "registry.publish", "schedule": 15.0, "options": {"expires": 15}},

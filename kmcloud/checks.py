@@ -71,10 +71,7 @@ def go_platforms_are_known(**_: Any) -> list[CheckMessage]:
 
 
 def _production() -> Iterator[CheckMessage]:
-    if settings.DATABASES["default"]["ENGINE"] not in {
-        "django.db.backends.postgresql",
-        "django_prometheus.db.backends.postgresql",
-    }:
+    if settings.DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
         yield Error("Production needs PostgreSQL.", hint="Set KM_DATABASE_URL=postgres://…", id="kmcloud.E001")
     if not settings.REDIS_URL:
         yield Error("Production needs Redis.", hint="Set KM_REDIS_URL=redis://…", id="kmcloud.E002")
@@ -83,12 +80,6 @@ def _production() -> Iterator[CheckMessage]:
             f"KM_PUBLIC_URL is {settings.PUBLIC_URL}: keys would cross the network in the clear.",
             hint="Set it to the https:// address people use.",
             id="kmcloud.E003",
-        )
-    if not settings.SIGNER_PASSPHRASE:
-        yield checks.Warning(
-            "KM_SIGNER_PASSPHRASE is not set: this process can open no key file, and sign nothing by one.",
-            hint="Right for a worker of the queue `builds`; set it for every other process.",
-            id="kmcloud.W002",
         )
     if settings.DEBUG:
         yield Error("KM_DEBUG shows settings to strangers.", hint="Remove KM_DEBUG.", id="kmcloud.E004")

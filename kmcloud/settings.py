@@ -7,14 +7,18 @@ environment; `manage.py check --deploy` names what is missing. Impossible combin
 
 from __future__ import annotations
 
+import os
+import socket
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import environ
-import structlog
 from km_protocol.claims import REFRESH_SECONDS
 
-from kmcloud.secrets_file import secret
+from kmcloud import logs, roles
+from kmcloud.secrets_file import given, secret
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -22,13 +26,24 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 PRODUCTION = env.bool("KM_PRODUCTION", default=False)
 DATA_DIR = Path(env.str("KM_DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
 DATA_DIR.mkdir(parents=True, exist_ok=True)
-REDIS_URL = env.str("KM_REDIS_URL", default="")
+REDIS_URL = given("KM_REDIS_URL")
 EMBEDDED = not REDIS_URL
+# Each has 16 threads with a connection to PostgreSQL; more than there are cores only wait for one.
+WEB_PROCESSES = env.int("KM_WEB_PROCESSES", default=min(os.cpu_count() or 1, 4) if PRODUCTION else 1)
+INGEST_WORKERS = env.int("KM_INGEST_WORKERS", default=1)
 DEBUG = env.bool("KM_DEBUG", default=False)
 
-SECRET_KEY = secret("KM_SECRET_KEY", DATA_DIR, production=PRODUCTION)
-API_KEY_PEPPER = secret("KM_API_KEY_PEPPER", DATA_DIR, production=PRODUCTION).encode()
-SIGNING_KEY_PASSPHRASE = secret("KM_SIGNING_KEY_PASSPHRASE", DATA_DIR, production=PRODUCTION).encode()
+ROLE = env.str("KM_ROLE", default="")  # what this process is, where `serve --production` or a container says so
+
+
+def _held(name: str) -> str:
+    """A secret this process has a use for, else "": it must not need what it was not given."""
+    return secret(name, DATA_DIR, production=PRODUCTION) if name in roles.role_called(ROLE).secrets else ""
+
+
+SECRET_KEY = _held("KM_SECRET_KEY")
+API_KEY_PEPPER = _held("KM_API_KEY_PEPPER").encode()
+SIGNING_KEY_PASSPHRASE = _held("KM_SIGNING_KEY_PASSPHRASE").encode()
 
 PUBLIC_URL = env.str("KM_PUBLIC_URL", default="http://127.0.0.1:8318").rstrip("/")
 ALLOWED_HOSTS = env.list("KM_ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
@@ -40,6 +55,7 @@ INSTALLED_APPS = [
     "customers",
     "plugins_registry",
     "events",
+    "events.otlp",
     "dashboard",
     "unfold",
     "django.contrib.admin",
@@ -49,16 +65,14 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_htmx",
-    "django_prometheus",
-    "django_structlog",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
 ]
 
 MIDDLEWARE = [
-    "events.middleware.IngestMiddleware",  # first: it answers what comes thousands of times a second, past the rest
-    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "core.request_log.RequestLogMiddleware",  # first: its ids are on every line the others log
+    "events.middleware.IngestMiddleware",  # then: it answers what comes thousands of times a second, past the rest
     "django.middleware.security.SecurityMiddleware",
     "kmcloud.admin_csp.PolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -69,8 +83,6 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
-    "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 
 ROOT_URLCONF = "kmcloud.urls"
@@ -90,7 +102,7 @@ TEMPLATES = [
     }
 ]
 
-DATABASE_URL = env.str("KM_DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'kilometers.sqlite3'}")
+DATABASE_URL = given("KM_DATABASE_URL", f"sqlite:///{DATA_DIR / 'kilometers.sqlite3'}")
 DATABASES = {"default": env.db_url_config(DATABASE_URL)}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
@@ -101,6 +113,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536;"
         " PRAGMA mmap_size=268435456; PRAGMA foreign_keys=ON;",
     }
+# Where events are kept: `database`, which is DATABASE_URL's, or the dotted path of an `events.store.EventStore`.
+EVENT_STORE = env.str("KM_EVENT_STORE", default="database")
 DATABASES["default"]["CONN_MAX_AGE"] = None if EMBEDDED else 600
 
 EMAIL_BACKEND = env.str("KM_EMAIL_BACKEND", default="django.core.mail.backends.console.EmailBackend")
@@ -140,21 +154,21 @@ STORAGES = {
 
 # The keys that sign what is published: `role=uri` pairs apart by spaces; a role without one gets an encrypted file.
 SIGNER_DIR = Path(env.str("KM_SIGNER_DIR", default=str(DATA_DIR / "signers"))).absolute()
-SIGNER_PASSPHRASE = secret("KM_SIGNER_PASSPHRASE", DATA_DIR, production=PRODUCTION, needed=False)  # builds have none
+SIGNER_PASSPHRASE = _held("KM_SIGNER_PASSPHRASE")
 SIGNER_URIS = dict(pair.split("=", 1) for pair in env.str("KM_SIGNER_URIS", default="").split())
-HSM_PIN = env.str("KM_HSM_PIN", default="")
+HSM_PIN = given("KM_HSM_PIN")
 
 CACHES = {
     "default": (
         {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
         if EMBEDDED
-        else {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+        else {"BACKEND": "kmcloud.cache.Cache", "LOCATION": REDIS_URL}
     )
 }
 
 # Celery carries wake-ups only, never data: a lost message delays, it cannot lose an event.
 _BROKER_DIR = DATA_DIR / "broker"
-CELERY_BROKER_URL = env.str("KM_BROKER_URL", default=REDIS_URL or "filesystem://localhost/")
+CELERY_BROKER_URL = given("KM_BROKER_URL", REDIS_URL or "filesystem://localhost/")
 if CELERY_BROKER_URL.startswith("filesystem:"):
     _BROKER_DIR.mkdir(parents=True, exist_ok=True)
     CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -163,16 +177,21 @@ if CELERY_BROKER_URL.startswith("filesystem:"):
         "control_folder": str(_BROKER_DIR),
         "polling_interval": 0.1,
     }
+elif CELERY_BROKER_URL.startswith(("redis:", "rediss:", "unix:")):
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "socket_connect_timeout": 1.0,
+        # A Redis that accepts and never answers is a broken one. Longer than the second that a worker's BRPOP waits.
+        "socket_timeout": 3.0,
+        "socket_keepalive": True,
+        # Who sends a wake-up from within a request tries once: whatever is lost is found again by a sweep.
+        "max_retries": 1,
+        "interval_start": 0.0,
+        "interval_step": 0.1,
+    }
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_DEFAULT_QUEUE = "maintenance"
-# A worker of `builds` runs what strangers wrote and holds no key; one of `signing` holds them all.
-CELERY_TASK_ROUTES = {
-    "events.drain": {"queue": "drain"},
-    "registry.build_payload": {"queue": "builds"},
-    "registry.build_for": {"queue": "builds"},
-    "registry.sign_build": {"queue": "signing"},
-    "registry.publish": {"queue": "signing"},
-}
+CELERY_TASK_DEFAULT_QUEUE = roles.MAINTENANCE
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # what one worker cannot begin yet is another's
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # a worker takes tasks and nothing else; heartbeats are rows
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 
@@ -262,40 +281,21 @@ LEASE_REFRESH_SECONDS = env.int("KM_LEASE_REFRESH_SECONDS", default=REFRESH_SECO
 LOG_LEVEL = env.str("KM_LOG_LEVEL", default="INFO")
 LOG_JSON = env.bool("KM_LOG_JSON", default=PRODUCTION)
 
-structlog.configure(
-    processors=[
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.filter_by_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.stdlib.PositionalArgumentsFormatter(),
-        structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
-        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-    ],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-    cache_logger_on_first_use=True,
-)
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {
-            "()": structlog.stdlib.ProcessorFormatter,
-            "processor": (
-                structlog.processors.JSONRenderer()
-                if LOG_JSON
-                # a plain traceback: the pretty one prints local variables, keys among them
-                else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
-            ),
-            "foreign_pre_chain": [
-                structlog.stdlib.add_logger_name,
-                structlog.stdlib.add_log_level,
-                structlog.processors.TimeStamper(fmt="iso", utc=True),
-            ],
-        }
-    },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-}
+# Who may look at /metrics: whoever has the token, or comes from one of the networks (kmcloud.scraping).
+METRICS_TOKEN = given("KM_METRICS_TOKEN")
+_IS_THIS_MACHINE = urlsplit(PUBLIC_URL).hostname in {"127.0.0.1", "localhost", "::1"}
+_NEARBY = ["127.0.0.0/8", "::1/128"] if _IS_THIS_MACHINE else []
+METRICS_NETWORKS = [ip_network(each.strip()) for each in env.list("KM_METRICS_NETWORKS", default=_NEARBY)]
+# Each web process counts in files of its own, and a scrape adds them up. Set before prometheus_client is imported; by
+# host, because process numbers of two containers that share a directory are the same.
+_COUNTS_DIR = DATA_DIR / "metrics" / socket.gethostname()
+_COUNTS_DIR.mkdir(parents=True, exist_ok=True)
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_COUNTS_DIR)  # whatever a parent with another directory said
+
+# Where MCP calls are exported to as OpenTelemetry spans and metrics; the headers are spelled as OpenTelemetry's own
+# variable has them: `name=value` pairs with commas between, percent-encoded.
+OTLP_ENDPOINT = env.str("KM_OTLP_ENDPOINT", default="")
+_OTLP_PAIRS = (pair.partition("=") for pair in given("KM_OTLP_HEADERS").split(",") if "=" in pair)
+OTLP_HEADERS = {name.strip(): unquote(value.strip()) for name, _, value in _OTLP_PAIRS}
+
+LOGGING = logs.configure(level=LOG_LEVEL, as_json=LOG_JSON)

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -33,10 +33,16 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run. The command should end with this process by itself: see `kmcloud.parent`."""
+    """What to run. The command should end with this process by itself: see `kmcloud.parent`.
+
+    `environment` is this process's own unless given. Programs of a later `stage` are asked to stop only when those of
+    the earlier ones have ended: what brings work first, what does it last.
+    """
 
     name: str
     command: Sequence[str]
+    environment: Mapping[str, str] | None = None
+    stage: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +76,28 @@ class Supervisor:
     """Runs programs until told to stop. `is_ready` is asked until it says yes; then `on_ready` is called, once."""
 
     def __init__(
-        self, programs: Sequence[Program], *, is_ready: Callable[[], bool], on_ready: Callable[[], None]
+        self,
+        programs: Sequence[Program],
+        *,
+        is_ready: Callable[[], bool],
+        on_ready: Callable[[], None],
+        stop_seconds: float | None = None,
     ) -> None:
         self._children = {program.name: Child(program) for program in programs}
+        assert len(self._children) == len(programs), "two programs have one name"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._is_ready = is_ready
         self._on_ready = on_ready
         self._ready = False
+        self._stop_seconds = STOP_SECONDS if stop_seconds is None else stop_seconds
 
     def pid(self, name: str) -> int:
         """The process number of the program called `name`, which runs."""
         return self._processes[name].pid
+
+    def pids(self) -> dict[str, int]:
+        """The process numbers of all programs that run, by name."""
+        return {name: process.pid for name, process in self._processes.items()}
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT. Returns the exit code."""
@@ -108,7 +125,10 @@ class Supervisor:
             if is_due(child, at=time.monotonic()):
                 # Children say what they have to say on stderr: stdout holds what this program promises to print.
                 self._processes[name] = subprocess.Popen(
-                    child.program.command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno()
+                    child.program.command,
+                    env=child.program.environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=sys.stderr.fileno(),
                 )
                 self._children[name] = started(child, at=time.monotonic())
 
@@ -130,22 +150,28 @@ class Supervisor:
             self._on_ready()
 
     def _stop(self) -> None:
-        """In the order they were given: what brings work first, what does it last."""
-        deadline = time.monotonic() + STOP_SECONDS
-        for name in self._children:
-            process = self._processes.pop(name, None)
-            if process is not None:
-                _stop_one(name, process, deadline)
+        deadline = time.monotonic() + self._stop_seconds
+        stages = {child.program.stage for child in self._children.values()}
+        for stage in sorted(stages):
+            names = [name for name in self._processes if self._children[name].program.stage == stage]
+            _stop_together({name: self._processes.pop(name) for name in names}, deadline)
 
 
-def _stop_one(name: str, process: subprocess.Popen[bytes], deadline: float) -> None:
-    process.terminate()
-    try:
-        process.wait(max(0.0, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        _log.error("process_killed", name=name, after_s=STOP_SECONDS)
-        process.kill()
-        process.wait()
+def _stop_together(processes: Mapping[str, subprocess.Popen[bytes]], deadline: float) -> None:
+    for process in processes.values():
+        process.terminate()
+    for name in _still_running(processes, deadline):
+        _log.error("process_killed", name=name, effect="what it had begun is done again by its successor")
+        processes[name].kill()
+        processes[name].wait()
+
+
+def _still_running(processes: Mapping[str, subprocess.Popen[bytes]], deadline: float) -> Iterable[str]:
+    for name, process in processes.items():
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            yield name
 
 
 @contextmanager

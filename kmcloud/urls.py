@@ -5,10 +5,9 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-from django_prometheus.exports import ExportToDjangoView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from kmcloud import health
+from kmcloud import health, scraping
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="dashboard:sessions")),
@@ -21,7 +20,7 @@ urlpatterns = [
     path("livez", health.LiveView.as_view(), name="livez"),
     path("readyz", health.ReadyView.as_view(), name="readyz"),
     path("health", health.HealthView.as_view(), name="health"),
-    path("metrics", ExportToDjangoView, name="metrics"),
+    path("metrics", scraping.scrape, name="metrics"),
     path("api/schema", SpectacularAPIView.as_view(authentication_classes=(), permission_classes=()), name="schema"),
     path(
         "api/docs",

@@ -1,8 +1,9 @@
-"""The web server: granian's WSGI server with one process of Python, which `kmcloud.wsgi` runs in.
+"""The web server: granian's WSGI server, with one process of Python or several, which `kmcloud.wsgi` runs in.
 
     serve("127.0.0.1", 8318)      # returns after SIGTERM or SIGINT, when the requests under way are answered
 
-One process, because SQLite has one writer anyway and threads that wait for its fsync share it (`events.group_commit`).
+One on SQLite, which has one writer anyway, and threads that wait for its fsync share it (`events.group_commit`).
+Several on PostgreSQL: Python's lock lets each process use one core; one that dies is started again beside the others.
 `THREADS` was measured: fewer leave the disk idle at single events, more only wait for Python's lock.
 """
 
@@ -17,6 +18,7 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 
+from core.metrics import forget_processes
 from kmcloud.parent import die_with
 
 THREADS = 16
@@ -26,14 +28,17 @@ STOP_SECONDS = 4  # for the requests under way; `kmcloud.supervisor` waits a lit
 Application = Callable[[dict[str, Any], Callable[..., Any]], Any]
 
 
-def serve(host: str, port: int) -> None:
-    """Serve until told to stop. Exits with 1 if the worker process dies: whoever started us starts us again."""
+def serve(host: str, port: int, *, processes: int = 1) -> None:
+    """Serve until told to stop. Exits with 1 if the only process of Python dies, or one dies again and again: whoever
+    started us starts us again."""
+    forget_processes()
     server = Granian(
         "kmcloud.wsgi:application",
         address=host,
         port=port,
         interface=Interfaces.WSGI,
-        workers=1,
+        workers=processes,
+        respawn_failed_workers=processes > 1,
         blocking_threads=THREADS,
         backpressure=CONNECTIONS,
         backlog=CONNECTIONS,

@@ -1,10 +1,10 @@
-"""A worker: Celery with its beat and the sweeper, in one process. The embedded service has one for all queues.
+"""A worker: Celery for the queues of its role, and beside it, as the role says, the sweeper and the beat.
 
-    run()              → 0      # after SIGTERM, when the tasks under way are done
-    run(["builds"])             # a process for builds alone, which needs no key
+    run()  → 0                    # the embedded one: every queue, sweeper, beat, in one process
+    run("builds")  → 0            # one of production's; returns after SIGTERM, when the tasks under way are done
 
-The sweeper needs no broker, so a broken one delays events by seconds and loses nothing. Beat runs as a thread: as a
-process of its own it would outlive a killed worker. Both belong to the queue `maintenance`, and are where it is.
+The sweeper needs no broker, so a broken one delays events by seconds and loses nothing. The embedded beat runs as a
+thread: as a process of its own it would outlive a killed worker.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Sequence
 from contextlib import ExitStack
 from types import FrameType
 from typing import Any
@@ -24,52 +23,57 @@ from celery.exceptions import WorkerShutdown
 
 from core.clock import now
 from events.sweeper import Sweeper
-from events.wakeup import QUEUE
 from kmcloud.celery import app
+from kmcloud.pulse import Pulse
+from kmcloud.roles import Role, role_called
 from plugins_registry import scratch
-from plugins_registry.building.wakeup import BUILDS, SIGNING
 
-THREADS = 4  # one drains, one does what beat asks for, and two may be building for minutes
-MAINTENANCE = str(app.conf.task_default_queue)
-QUEUES = (MAINTENANCE, QUEUE, SIGNING, BUILDS)
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
-def run(queues: Sequence[str] = QUEUES) -> int:
-    """Work until told to stop. Returns the exit code."""
+def run(name: str = "") -> int:
+    """Work in the role `name` until told to stop. Returns the exit code."""
     logging.getLogger("celery").setLevel(logging.WARNING)  # what tasks do is logged by the tasks
     scratch.sweep()  # what an embedded worker that was killed left; `worker_init` is for the others
-    sweeper = Sweeper(clock=now)
-    worker = app.WorkController(
-        hostname=f"{'-'.join(queues)}-{os.getpid()}@{socket.gethostname()}",
-        pool_cls="threads",
-        concurrency=THREADS,
-        queues=list(queues),
-        without_gossip=True,
-        without_mingle=True,
-        without_heartbeat=True,
-    )
+    role = role_called(name)
+    sweeper = Sweeper(clock=now) if role.sweeps else None
+    worker = _celery_worker(name, role)
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
         """Interrupt Celery's wait for messages. One it may be reading is a wake-up, and those may be lost."""
         for signal_number in _STOPPING:
             signal.signal(signal_number, signal.SIG_IGN)
-        sweeper.ask_to_stop()
+        if sweeper is not None:
+            sweeper.ask_to_stop()
         raise WorkerShutdown(platforms.EX_OK)
 
     for signal_number in _STOPPING:
         signal.signal(signal_number, stop)
-    with ExitStack() as stack:
-        if MAINTENANCE in queues:
-            _start_clockwork(sweeper, stack)
+    with ExitStack() as beside:
+        if sweeper is not None:
+            sweeper.start()
+            beside.callback(sweeper.stop)
+        if name == "":
+            _start_beat(beside)
+        elif sweeper is None:  # whose own rounds leave the heartbeat
+            beside.enter_context(Pulse(name, clock=now))
         worker.start()
     return int(worker.exitcode or platforms.EX_OK)
 
 
-def _start_clockwork(sweeper: Sweeper, stack: ExitStack) -> None:
-    """What happens by the clock, until the stack is left."""
+def _celery_worker(name: str, role: Role) -> Any:
+    return app.WorkController(
+        hostname=f"{name or 'embedded'}-{os.getpid()}@{socket.gethostname()}",
+        pool_cls="threads",
+        concurrency=role.threads,
+        queues=list(role.queues),
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+
+
+def _start_beat(beside: ExitStack) -> None:
     beat: Any = EmbeddedService(app, thread=True, scheduler_cls=Scheduler)
-    sweeper.start()
-    stack.callback(sweeper.stop)
     beat.start()
-    stack.callback(beat.service.stop)
+    beside.callback(beat.service.stop)

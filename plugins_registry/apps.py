@@ -10,11 +10,12 @@ class PluginsRegistryConfig(AppConfig):
 
     def ready(self) -> None:
         from customers import entitlement_hooks  # noqa: PLC0415 - these need the app registry
-        from plugins_registry import notices, publishing_hooks, review  # noqa: PLC0415
+        from plugins_registry import metrics, notices, publishing_hooks, review  # noqa: PLC0415
         from plugins_registry.building import requests  # noqa: PLC0415
         from plugins_registry.building import tasks as _builds  # noqa: F401,PLC0415 - registers itself
         from plugins_registry.repositories import dirty, tasks  # noqa: F401,PLC0415 - the second registers itself
 
+        metrics.register()
         entitlement_hooks.on_change(dirty.mark_dirty)
         publishing_hooks.on_state_change(notices.follow)
         publishing_hooks.on_state_change(review.assess)

@@ -26,17 +26,13 @@ class OperatorCommand(BaseCommand):
         raise NotImplementedError
 
     def run(self, options: dict[str, Any]) -> dict[str, str]:
-        """Do it."""
+        """Do it, in one transaction."""
         raise NotImplementedError
-
-    def whole(self, options: dict[str, Any]) -> dict[str, str]:
-        """`run`, of which nothing is left when it fails."""
-        with transaction.atomic():
-            return self.run(options)
 
     def handle(self, *_: Any, **options: Any) -> str:
         try:
-            result = self.whole(options)
+            with transaction.atomic():
+                result = self.run(options)
         except ApiError as error:
             raise CommandError(f"{error.message}\n{error.hint}".rstrip()) from None
         if options["json"]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.test import Client
 from km_protocol.envelope import unix_milliseconds, uuid7
@@ -21,11 +22,16 @@ from events.models import InboxEntry
 _number = itertools.count()
 
 
+def uuid_of(moment: datetime) -> UUID:
+    """A new id of an event of `moment`, as `km-client` makes it."""
+    return uuid7(unix_milliseconds(moment), os.urandom(10))
+
+
 def an_event(moment: datetime | None = None, **fields: Any) -> dict[str, Any]:
     """One event of a session, as `km-client` sends it."""
     moment = moment or now()
     return {
-        "id": str(uuid7(unix_milliseconds(moment), os.urandom(10))),
+        "id": str(uuid_of(moment)),
         "timestamp": moment.isoformat(),
         "type": "request",
         "direction": "request",

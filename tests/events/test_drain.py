@@ -10,7 +10,7 @@ from django.db import OperationalError
 
 from core.clock import now
 from events import drain as drain_module
-from events import inbox, quarantine, rollups, store
+from events import inbox, quarantine, rollups, stores
 from events.drain import Drained, drain
 from events.histogram import Histogram
 from events.models import DailyRollup, DailyUsage, Event, HourlyRollup, InboxEntry, Party, QuarantinedEntry, Session
@@ -249,7 +249,7 @@ def test_a_database_that_is_away_is_no_rows_fault(sender: Sender, monkeypatch: p
         raise OperationalError("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "insert", away)
+        patch.setattr(type(stores.current()), "insert", away)
         with pytest.raises(OperationalError):
             drain(now=now())
     assert InboxEntry.objects.get().attempts == 0

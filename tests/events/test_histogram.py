@@ -38,6 +38,13 @@ def test_bytes_come_back_as_they_were(values: list[float]) -> None:
     assert Histogram.decode(of(values).encode()) == of(values)
 
 
+@given(st.lists(durations, min_size=1, max_size=200), st.lists(st.floats(0, 1), max_size=5))
+def test_quantiles_all_at_once_are_those_one_by_one(values: list[float], shares: list[float]) -> None:
+    merged = Histogram()
+    merged.merge(of(values).encode())
+    assert merged.quantiles(*sorted(shares)) == [of(values).quantile(share) for share in sorted(shares)]
+
+
 def test_nothing_has_no_quantile() -> None:
     assert Histogram().quantile(0.5) is None
     assert Histogram.decode(b"") == Histogram()

@@ -12,8 +12,9 @@ from core.paging import InvalidCursor, Page
 from customers.models import Customer
 from events import queries
 from events.models import Event
-from events.queries import EventFilter
 from events.rows import PREVIEW_CHARACTERS, EventRow, Exchange
+from events.store import EventFilter
+from events.stores import relational
 from tests.events.samples import Sender, a_call, an_event, answer_of, drain_everything
 
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=5)
@@ -161,7 +162,7 @@ def test_recent_events_can_be_narrowed(acme: Customer, sender: Sender, only: Eve
 def test_a_filter_that_finds_little_stops_and_can_go_on(
     acme: Customer, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queries, "MAX_SCANNED", 5)
+    monkeypatch.setattr(relational, "MAX_SCANNED", 5)
     events = [an_event(NOON + timedelta(seconds=n), sequence=n, tool="rare" if n in (1, 9) else "x") for n in range(23)]
     store(sender, events)
     first = queries.recent_events(acme.pk, limit=5, only=EventFilter(tool="rare"))

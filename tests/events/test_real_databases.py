@@ -17,11 +17,11 @@ from django.db import connection, transaction
 from core.clock import now
 from customers import accounts
 from customers.models import Customer
-from events import queries, retention, store
+from events import queries, retention, stores
 from events.drain import Drained, drain
 from events.histogram import Histogram
 from events.models import DailyRollup, DailyUsage, Event, HourlyRollup, InboxEntry, Session
-from events.queries import EventFilter
+from events.store import EventFilter
 from tests.events.conftest import sender_for
 from tests.events.databases import KINDS, real_database
 from tests.events.samples import Sender, a_call, an_event, answer_of, drain_everything
@@ -73,8 +73,8 @@ def test_an_insert_tells_what_is_new(acme: Customer, sender: Sender) -> None:
     answer_of(sender.post([an_event() for _ in range(3)]))
     drain_everything()
     ids = set(Event.objects.values_list("id", flat=True))
-    assert store.known(acme.pk, ids) == ids
-    assert store.known(acme.pk + 1, ids) == set()
+    assert stores.current().known(acme.pk, ids) == ids
+    assert stores.current().known(acme.pk + 1, ids) == set()
 
 
 def test_everything_comes_back_as_it_was_sent(acme: Customer, sender: Sender) -> None:

@@ -10,6 +10,7 @@ from django.core.management import call_command
 from core.clock import now
 from customers.models import Customer, Tier
 from events import retention
+from events.event_ids import DAY, day_of
 from events.models import DailyRollup, Event, HourlyRollup, Session
 from events.retention import Expired, expire
 from events.tasks import expire_events
@@ -33,7 +34,7 @@ def test_old_events_sessions_and_rollups_go_and_new_ones_stay(sender: Sender) ->
     assert expire(now=now(), pause=pauses.append) == Expired(events=2, sessions=2, rollups=4)
     assert {session.session_id for session in Session.objects.all()} == {"s9", "s0"}
     assert (Event.objects.count(), HourlyRollup.objects.count(), DailyRollup.objects.count()) == (2, 2, 2)
-    assert pauses == [retention.PAUSE_SECONDS]
+    assert pauses == [retention.PAUSE_SECONDS] * 2  # one a day that had events
     assert expire(now=now()) == Expired()
 
 
@@ -56,7 +57,8 @@ def test_every_customer_keeps_what_its_own_tier_says(sender: Sender, stranger: S
 
 def test_many_events_go_in_steps(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "CHUNK_ROWS", 3)
-    send_from(sender, *[20 + number / 100 for number in range(8)])
+    noon = day_of(now()) - timedelta(days=19.5)
+    answer_of(sender.post([an_event(noon + timedelta(minutes=number)) for number in range(8)]))
     drain_everything()
     pauses: list[float] = []
     assert expire(now=now(), pause=pauses.append).events == 8
@@ -68,3 +70,30 @@ def test_the_task_and_the_command_do_the_same(sender: Sender) -> None:
     drain_everything()
     assert call_command("expire_events").startswith("deleted 1 events")
     expire_events()
+
+
+def test_a_day_is_kept_whole_until_all_of_it_is_too_old(sender: Sender) -> None:
+    limit = day_of(now()) - 10 * DAY
+    answer_of(sender.post([an_event(limit), an_event(limit - timedelta(microseconds=1))]))
+    drain_everything()
+    assert expire(now=now()).events == 1
+    assert Event.objects.get().timestamp == limit
+    assert DailyRollup.objects.get().events == HourlyRollup.objects.get().events == 1
+
+
+def test_a_replay_of_what_is_gone_is_not_counted_beside_itself(sender: Sender) -> None:
+    event = an_event(now() - timedelta(days=20))
+    for _ in range(2):
+        answer_of(sender.post([event]))
+        drain_everything()
+        assert DailyRollup.objects.get().events == Session.objects.get().events == 1
+        assert expire(now=now()).events == 1
+    assert not DailyRollup.objects.exists()
+
+
+def test_nothing_goes_while_clients_may_still_replay_it(sender: Sender) -> None:
+    Tier.objects.filter(code="enterprise").update(retention_days=1)
+    send_from(sender, retention.REPLAY_DAYS - 0.1, retention.REPLAY_DAYS + 1.1)
+    drain_everything()
+    assert expire(now=now()).events == 1
+    assert Event.objects.count() == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from kmcloud.secrets_file import secret
+from kmcloud.secrets_file import given, secret
 
 NAME = "KM_TEST_SECRET"
 
@@ -20,14 +20,20 @@ def test_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not list(tmp_path.iterdir())
 
 
+def test_a_file_that_the_environment_names_is_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "mounted"
+    monkeypatch.setenv(f"{NAME}_FILE", str(path))
+    with pytest.raises(ImproperlyConfigured, match="mounted"):
+        given(NAME)
+    path.write_text("from a file\n")
+    assert (given(NAME), secret(NAME, tmp_path, production=True)) == ("from a file", "from a file")
+    monkeypatch.setenv(NAME, "given")
+    assert given(NAME) == "given"
+
+
 def test_in_production_a_missing_secret_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ImproperlyConfigured, match=NAME):
         secret(NAME, tmp_path, production=True)
-    assert not list(tmp_path.iterdir())
-
-
-def test_in_production_one_that_not_every_process_may_have_is_empty(tmp_path: Path) -> None:
-    assert secret(NAME, tmp_path, production=True, needed=False) == ""
     assert not list(tmp_path.iterdir())
 
 

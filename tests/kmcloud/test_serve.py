@@ -116,10 +116,7 @@ def kill_9(service: Serving, part: str) -> None:
 
 
 def has_ended(process: psutil.Process) -> bool:
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:  # it was reaped between the two questions
-        return True
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def stored_ids(service: Serving) -> list[str]:

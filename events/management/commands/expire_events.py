@@ -1,4 +1,4 @@
-"""`manage.py expire_events`: delete now what customers no longer keep, as the hourly task does."""
+"""`manage.py expire_events`: make room for the coming days and delete what is no longer kept, as the hourly task."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from core.clock import now
-from events import retention
+from events import retention, stores
 
 
 class Command(BaseCommand):
     help = "Delete events, sessions and rollups older than each customer's tier keeps. Never the inbox."
 
     def handle(self, *_: Any, **__: Any) -> str:
+        stores.current().prepare(now=now())
         gone = retention.expire(now=now())
-        return f"deleted {gone.events} events, {gone.sessions} sessions, {gone.rollups} rollups"
+        dropped = f", dropped {gone.partitions} partitions" if gone.partitions else ""
+        return f"deleted {gone.events} events, {gone.sessions} sessions, {gone.rollups} rollups{dropped}"

@@ -1,9 +1,10 @@
-"""`manage.py run_web`: the web server alone, as `serve` starts it."""
+"""`manage.py run_web`: the web server alone, as `serve` starts it and as a container does."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from kmcloud.parent import die_with
@@ -23,4 +24,4 @@ class Command(BaseCommand):
             die_with(options["parent"])
         from kmcloud import web  # noqa: PLC0415 - granian is loaded by the one command that needs it
 
-        web.serve(options["host"], options["port"])
+        web.serve(options["host"], options["port"], processes=settings.WEB_PROCESSES)

@@ -4,8 +4,11 @@
     Kilometers is ready at http://127.0.0.1:8318
     $ manage.py serve --port 0 --json
     {"url": "http://127.0.0.1:41873", "pid": 4711, "web": 4713, "worker": 4714}
+    $ manage.py serve --production --json
+    {"url": …, "pid": 4711, "web": …, "ingest": …, "maintenance": …, "signing": …, "builds": …, "beat": …}
 
-Brings the database up to date first. Ctrl-C or SIGTERM stops it within ten seconds, with no process left behind.
+`--production` is `KM_PRODUCTION=true`: what it needs and was not given is named, and nothing starts. Brings the
+database up to date first. Ctrl-C or SIGTERM stops it within ten seconds (in production thirty), no process left behind.
 One at a time in a data directory: a second one is refused.
 """
 
@@ -20,25 +23,35 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
-from kmcloud.supervisor import Program, Supervisor
+from kmcloud.programs import embedded, production
+from kmcloud.supervisor import Supervisor
 
 READY_TIMEOUT_SECONDS = 2.0
+PRODUCTION_STOP_SECONDS = 25.0  # for what its workers have begun; systemd and containers are told to wait 30
 
 
 class Command(BaseCommand):
-    help = "Run the web server and the worker until stopped."
+    help = "Run the web server and its workers until stopped."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
         parser.add_argument("--port", type=int, default=8318, help="0 takes a free one and prints it")
+        parser.add_argument(
+            "--production", action="store_true", help="PostgreSQL, Redis, a process for each queue (KM_PRODUCTION=true)"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object when ready")
+
+    def execute(self, *arguments: Any, **options: Any) -> str | None:
+        if options["production"] and not settings.PRODUCTION:  # before the checks, which ask for what that needs
+            _begin_again(KM_PRODUCTION="true")
+        return super().execute(*arguments, **options)
 
     def handle(self, *_: Any, **options: Any) -> None:
         with ExitStack() as held:
@@ -50,23 +63,24 @@ class Command(BaseCommand):
             sys.exit(_run(options["host"], port, as_json=options["json"]))
 
 
+def _begin_again(**variables: str) -> NoReturn:
+    """This process from its first line, with other variables: settings are read once, when they are imported."""
+    os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | variables)  # noqa: S606 - our own command
+
+
 def _run(host: str, port: int, *, as_json: bool) -> int:
-    manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
-    parent = ["--parent", str(os.getpid())]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     def announce() -> None:
-        pids = {name: supervisor.pid(name) for name in ("web", "worker")}
-        line = json.dumps({"url": url, "pid": os.getpid(), **pids}) if as_json else f"Kilometers is ready at {url}"
+        about = {"url": url, "pid": os.getpid(), **supervisor.pids()}
+        line = json.dumps(about) if as_json else f"Kilometers is ready at {url}"
         print(line, flush=True)  # noqa: T201 - the one line this program promises
 
     supervisor = Supervisor(
-        [
-            Program("web", [*manage, "run_web", "--host", host, "--port", str(port), *parent]),
-            Program("worker", [*manage, "run_worker", *parent]),
-        ],
+        production(host, port) if settings.PRODUCTION else embedded(host, port),
         is_ready=lambda: _answers(host, port),
         on_ready=announce,
+        stop_seconds=PRODUCTION_STOP_SECONDS if settings.PRODUCTION else None,
     )
     return supervisor.run()
 
@@ -75,7 +89,7 @@ def _answers(host: str, port: int) -> bool:
     """Whether `/readyz` says that events can be stored."""
     connection = http.client.HTTPConnection(_reachable(host), port, timeout=READY_TIMEOUT_SECONDS)
     try:
-        connection.request("GET", "/readyz", headers={"Host": "localhost"})
+        connection.request("GET", "/readyz", headers={"Host": settings.ALLOWED_HOSTS[0].lstrip(".*") or "localhost"})
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False

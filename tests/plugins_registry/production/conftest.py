@@ -41,6 +41,7 @@ def production(django_db_setup: None, django_db_blocker: Any) -> Iterator[Produc
         running.start_web()
         for queue in QUEUES:
             running.start_worker(queue)
+        running.start("beat", "run_beat")
         running.wait_until_ready(*QUEUES)
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         operate(running, patch)

@@ -1,21 +1,25 @@
-"""A service as production has it: PostgreSQL, Redis and S3 below, a web process and a worker a queue above.
+"""A service as production has it: PostgreSQL, Redis and S3 below, web, beat and a worker for each role above.
 
-    production.start("builds", "run_worker", "--queues", "builds")
+    production.start_worker("builds")
     production.tasks()      → {"builds": {"registry.build_payload": 2}, …}: what each worker has done so far
 
-Every process has a data directory and settings of its own. Only those that sign are told where the keys are.
+Every process has a data directory of its own and is told the secrets of its role. Only those that sign are told where
+the keys are.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections import Counter
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +30,9 @@ import requests
 from celery import Celery
 from django.conf import settings
 
+from core.clock import now
+from events.models import Heartbeat
+from kmcloud.roles import environment_of
 from tests.end_to_end.waiting import eventually
 from tests.plugins_registry.production.servers import BUCKET, REGION, Aws, RedisUrls
 
@@ -35,7 +42,6 @@ SIGNS = ("web", "signing")
 QUEUES = ("maintenance", "signing", "builds")
 PASSPHRASE = "correct horse battery staple"
 _STOP_SECONDS = 20
-_ANSWER_SECONDS = 2.0
 
 
 @dataclass
@@ -48,6 +54,7 @@ class Production:
     aws: Aws
     processes: dict[str, psutil.Popen] = field(default_factory=dict)
     url: str = ""
+    _begun: dict[str, tuple[int, datetime]] = field(default_factory=dict)  # where in its log, and when
 
     def __post_init__(self) -> None:
         self.celery = Celery("tests", broker=self.redis.broker, set_as_current=False)
@@ -64,10 +71,16 @@ class Production:
     def environment(self, name: str) -> dict[str, str]:
         """All that the process called `name` is told."""
         ours = {each: value for each, value in os.environ.items() if not each.startswith(("KM_", "AWS_", "DJANGO_"))}
-        return {**ours, **self.aws.environment, **self._common(name), **(self._signer() if name in SIGNS else {})}
+        keys = {"KM_SIGNER_DIR": str(self.keys)} if name in SIGNS else {}
+        secrets = {
+            "KM_SECRET_KEY": "a key for the sessions of people, which is long enough for that",
+            "KM_API_KEY_PEPPER": settings.API_KEY_PEPPER.decode(),
+            "KM_SIGNING_KEY_PASSPHRASE": settings.SIGNING_KEY_PASSPHRASE.decode(),
+            "KM_SIGNER_PASSPHRASE": PASSPHRASE,
+        }
+        return environment_of(name, {**ours, **self.aws.environment, **self._common(name), **keys, **secrets})
 
     def _common(self, name: str) -> dict[str, str]:
-        is_trusted = name != "builds"  # what it has no use for is text of its own
         return {
             "KM_PRODUCTION": "true",
             "KM_DATA_DIR": str(self.data(name)),
@@ -76,21 +89,16 @@ class Production:
             "KM_BROKER_URL": self.redis.broker,
             "KM_PUBLIC_URL": f"https://{HOST}",
             "KM_ALLOWED_HOSTS": HOST,
-            "KM_SECRET_KEY": f"a key for nothing in the process {name}, which is long enough for that",
-            "KM_API_KEY_PEPPER": settings.API_KEY_PEPPER.decode() if is_trusted else "-" * 64,
-            "KM_SIGNING_KEY_PASSPHRASE": settings.SIGNING_KEY_PASSPHRASE.decode() if is_trusted else "-" * 64,
             "KM_REGISTRY_S3_BUCKET": BUCKET,
             "KM_REGISTRY_S3_REGION": REGION,
-            "KM_LOG_LEVEL": "INFO",
+            "KM_LOG_LEVEL": "DEBUG",  # a line for each task that begins, and one when it has ended
         }
-
-    def _signer(self) -> dict[str, str]:
-        return {"KM_SIGNER_DIR": str(self.keys), "KM_SIGNER_PASSPHRASE": PASSPHRASE}
 
     def start(self, name: str, *command: str) -> psutil.Popen:
         """Run `manage.py` so, as the process called `name`."""
         self.data(name).mkdir(exist_ok=True)
         with (self.directory / f"{name}.log").open("a") as log:
+            self._begun[name] = log.tell(), now()
             self.processes[name] = psutil.Popen(
                 [sys.executable, "manage.py", *command],
                 cwd=ROOT,
@@ -108,9 +116,9 @@ class Production:
         self.url = f"http://127.0.0.1:{port}"
         self.start("web", "run_web", "--port", str(port))
 
-    def start_worker(self, queue: str) -> psutil.Popen:
-        """A worker of one queue."""
-        return self.start(queue, "run_worker", "--queues", queue)
+    def start_worker(self, role: str) -> psutil.Popen:
+        """A worker of one role, whose queue is called so too."""
+        return self.start(role, "run_worker", "--role", role)
 
     def wait_until_ready(self, *names: str) -> None:
         """Until the web answers, and each of these queues has its worker."""
@@ -119,7 +127,8 @@ class Production:
             eventually(partial(self.works, name), within=60.0, what=f"a worker of {name} that answers")
 
     def works(self, name: str) -> bool:
-        return name in self.tasks()
+        """Whether the process called so that was started last has a heartbeat."""
+        return Heartbeat.objects.filter(name=name, at__gt=self._begun[name][1]).exists()
 
     def _answers(self) -> bool:
         try:
@@ -139,30 +148,23 @@ class Production:
         """Wake a worker."""
         self.celery.send_task(task, arguments, queue=queue, ignore_result=True)
 
-    def tasks(self) -> dict[str, Counter[str]]:
-        """How often each worker, by the name of its queue, has taken up which task."""
-        told, alive = self._asked("stats"), self._alive()
-        return {
-            name: Counter(stats["total"])
-            for stats in told.values()
-            for name, pid in alive.items()
-            if stats["pid"] == pid
-        }
+    def tasks(self, event: str = "task") -> dict[str, Counter[str]]:
+        """How often each worker, since its start, has ended which task; or begun it, by the event `task_begins`."""
+        return {name: Counter(line["task"] for line in self._lines(name) if line["event"] == event) for name in QUEUES}
 
     def settled(self) -> bool:
         """Whether nothing waits for a worker, and none works."""
         with closing(redis.Redis.from_url(self.redis.cache)) as client:
-            waiting = sum(client.llen(queue) for queue in QUEUES)
-        active = self._asked("active")
-        return not waiting and len(active) == len(self._alive()) and not any(active.values())
+            waiting = sum(client.llen(queue) for queue in QUEUES) + client.hlen("unacked")
+        return not waiting and self.tasks("task_begins") == self.tasks()
 
-    def _asked(self, question: str) -> dict[str, Any]:
-        """What the workers answer, those that do in time."""
-        inspect = self.celery.control.inspect(timeout=_ANSWER_SECONDS, limit=len(self._alive()))
-        return getattr(inspect, question)() or {}
-
-    def _alive(self) -> dict[str, int]:
-        return {name: each.pid for name, each in self.processes.items() if name in QUEUES and each.is_running()}
+    def _lines(self, name: str) -> Iterator[dict[str, Any]]:
+        """What it has logged; a library's warnings are no JSON."""
+        with (self.directory / f"{name}.log").open() as log:
+            log.seek(self._begun[name][0])
+            for line in log:
+                with suppress(json.JSONDecodeError):
+                    yield json.loads(line)
 
     def log(self, name: str) -> str:
         return (self.directory / f"{name}.log").read_text()
