@@ -26,13 +26,17 @@ class OperatorCommand(BaseCommand):
         raise NotImplementedError
 
     def run(self, options: dict[str, Any]) -> dict[str, str]:
-        """Do it, in one transaction."""
+        """Do it."""
         raise NotImplementedError
+
+    def whole(self, options: dict[str, Any]) -> dict[str, str]:
+        """`run`, of which nothing is left when it fails."""
+        with transaction.atomic():
+            return self.run(options)
 
     def handle(self, *_: Any, **options: Any) -> str:
         try:
-            with transaction.atomic():
-                result = self.run(options)
+            result = self.whole(options)
         except ApiError as error:
             raise CommandError(f"{error.message}\n{error.hint}".rstrip()) from None
         if options["json"]:

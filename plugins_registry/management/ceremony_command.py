@@ -1,4 +1,4 @@
-"""The shape of this room's commands: what was done, for people or as JSON, and an error that says what to do next.
+"""The shape of the ceremonies' commands, and how they come by passphrases.
 
 Passphrases come from a file or are asked for, never from an argument, which every process of the machine could read.
 """
@@ -6,43 +6,24 @@ Passphrases come from a file or are asked for, never from an argument, which eve
 from __future__ import annotations
 
 import getpass
-import json
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError
 
-from core.errors import ApiError
+from customers.management.operator_command import OperatorCommand
 
 MIN_PASSPHRASE_CHARACTERS = 12
 
 
-class CeremonyCommand(BaseCommand):
-    """Implement `arguments` and `run`; `run` returns what to show, by name."""
+class CeremonyCommand(OperatorCommand):
+    """An operator's command that works with files: a key holder's machine has no database."""
 
-    requires_system_checks = []  # noqa: RUF012 - as Django declares it; a key holder's machine has no database
+    requires_system_checks = []  # noqa: RUF012 - as Django declares it
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        self.arguments(parser)
-        parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines for people")
-
-    def arguments(self, parser: CommandParser) -> None:
-        """Declare what the command takes."""
-        raise NotImplementedError
-
-    def run(self, options: dict[str, Any]) -> dict[str, str]:
-        """Do it."""
-        raise NotImplementedError
-
-    def handle(self, *_: Any, **options: Any) -> str:
-        try:
-            result = self.run(options)
-        except ApiError as error:
-            raise CommandError(f"{error.message}\n{error.hint}".rstrip()) from None
-        if options["json"]:
-            return json.dumps(result)
-        width = max(map(len, result))
-        return "\n".join(f"{name.replace('_', ' '):<{width}}  {value}" for name, value in result.items())
+    def whole(self, options: dict[str, Any]) -> dict[str, str]:
+        """`run` as it is."""
+        return self.run(options)
 
 
 def passphrase(file: Path | None, *, new: bool) -> bytes:

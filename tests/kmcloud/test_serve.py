@@ -116,7 +116,10 @@ def kill_9(service: Serving, part: str) -> None:
 
 
 def has_ended(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it was reaped between the two questions
+        return True
 
 
 def stored_ids(service: Serving) -> list[str]:

@@ -81,7 +81,14 @@ def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
     pid = int(mark.read_text())
     process.kill()
     process.wait()
-    await_that(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    await_that(lambda: has_ended(pid))
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_a_child_whose_parent_is_gone_ends_at_once() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from customers.models import AuditEntry, Customer
 from plugins_registry import appeals, approvals, review, wakeup, withdrawal
 from plugins_registry.lifecycle import Action, State
 from plugins_registry.models import Appeal, Approval, Revision, Source, StateChange
-from tests.events.databases import in_use, postgres_in, postgres_programs, sqlite_in
+from tests.events.databases import KINDS, real_database
 from tests.plugins_registry.registry import (
     LATER,
     TO_CERTIFIED,
@@ -34,20 +33,11 @@ from tests.plugins_registry.registry import (
 )
 
 
-@pytest.fixture(scope="module", params=["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.servers)])
+@pytest.fixture(scope="module", params=KINDS)
 def database(request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
-    """A real database of its own for the tests of this module."""
-    with tempfile.TemporaryDirectory(prefix="km-db-") as name, django_db_blocker.unblock():
-        directory = Path(name)
-        if request.param == "SQLite":
-            with in_use(sqlite_in(directory)):
-                yield "SQLite"
-            return
-        programs = postgres_programs()
-        if programs is None:
-            pytest.skip("PostgreSQL is not installed")
-        with postgres_in(directory, programs) as settings, in_use(settings):
-            yield "PostgreSQL"
+    """A real database of its own for the tests of this module; which kind."""
+    with django_db_blocker.unblock(), real_database(request.param):
+        yield request.param
 
 
 @pytest.fixture

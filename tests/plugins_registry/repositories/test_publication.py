@@ -6,7 +6,6 @@ On real databases: SQLite in a file, and PostgreSQL where it is installed.
 from __future__ import annotations
 
 import itertools
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -23,7 +22,7 @@ from customers import subscriptions
 from customers.models import Customer, Subscription, Tier
 from plugins_registry.models import MetadataFile, RepositoryState
 from plugins_registry.repositories import catalog, director, files, mark_dirty, mark_everyone_dirty
-from tests.events.databases import in_use, postgres_in, postgres_programs, sqlite_in
+from tests.events.databases import KINDS, real_database
 from tests.plugins_registry.repositories import world
 from tests.plugins_registry.repositories.world import Founded, Served
 
@@ -40,20 +39,11 @@ class Killed(BaseException):
     """What no handler catches, as little as SIGKILL."""
 
 
-@pytest.fixture(scope="module", params=["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.servers)])
+@pytest.fixture(scope="module", params=KINDS)
 def database(request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
-    """A real database of its own for the tests of this module."""
-    with tempfile.TemporaryDirectory(prefix="km-db-") as name, django_db_blocker.unblock():
-        directory = Path(name)
-        if request.param == "SQLite":
-            with in_use(sqlite_in(directory)):
-                yield "SQLite"
-            return
-        programs = postgres_programs()
-        if programs is None:
-            pytest.skip("PostgreSQL is not installed")
-        with postgres_in(directory, programs) as settings, in_use(settings):
-            yield "PostgreSQL"
+    """A real database of its own for the tests of this module; which kind."""
+    with django_db_blocker.unblock(), real_database(request.param):
+        yield request.param
 
 
 @pytest.fixture
