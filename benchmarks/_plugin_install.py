@@ -17,7 +17,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,14 +25,13 @@ import requests
 from km_client.registry import accounts, activation
 from km_client.registry.link import opened
 from km_client.registry.provisioning import Wanted, provision
-from km_protocol.kmpkg import keys
 
 from plugins_registry.models import Approval, PayloadBuild, RepositoryState
 from plugins_registry.repositories import mark_dirty
 from plugins_registry.signing import package_signer
 from tests.client.registry.signed import Versioned
 from tests.plugins_registry.repositories import world
-from tests.plugins_registry.repositories.world import Founded, Person
+from tests.plugins_registry.repositories.world import Founded
 
 NAME, VERSION = "three-megabytes", "1.0.0"
 SIZE = 3_000_000
@@ -41,20 +39,6 @@ TIMES = 15  # installs of each kind; the median is told
 START_SECONDS = 60.0
 ROOT = Path(__file__).resolve().parent.parent
 KM_CLIENT = str(Path(sys.executable).with_name("km-client"))
-
-
-@dataclass
-class _Reviewer:
-    """A person's key, as packages are signed with it."""
-
-    person: Person
-
-    @property
-    def keyid(self) -> str:
-        return keys.key_id(self.person.raw)
-
-    def sign(self, data: bytes) -> bytes:
-        return self.person.private.sign(data)
 
 
 def report(registry: Founded, directory: Path, moment: datetime) -> dict[str, Any]:
@@ -73,7 +57,7 @@ def _publish(registry: Founded, moment: datetime) -> tuple[str, int]:
     """A customer's API key, and the size of the package that is published for it."""
     buyer, key = world.customer("Installs", "pro", at=moment)
     issuer: Any = package_signer()
-    reviewers: Any = tuple(_Reviewer(person) for person in registry.reviewers)
+    reviewers: Any = tuple(registry.reviewers)
     files = {"main.py": b"print('reviewed')\n", "data.bin": os.urandom(SIZE)}
     made = Versioned.of(VERSION, NAME, customer_id=buyer.public_id, issuer=issuer, reviewers=reviewers, files=files)
     payload = world.approved(registry, NAME, VERSION, platform="any", at=moment)

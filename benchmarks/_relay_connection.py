@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks._relay_peers import PeerError
+from benchmarks._peer_environment import PeerError
 
 SILENCE_SECONDS = 60.0  # a turn that takes longer is given up; some need ten for 8 MB
 

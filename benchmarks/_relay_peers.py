@@ -1,19 +1,14 @@
 """The monitors of other people that `relay` is measured beside: which, pinned, and how each is told to record.
 
-Each has a virtual environment of its own under the user's cache, made on first use from the package registry. One that
-cannot be installed or does not relay is reported with its error and measured no further.
+One that cannot be installed or does not relay is reported with its error and measured no further.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import venv
 from dataclasses import dataclass
 from pathlib import Path
 
-INSTALL_SECONDS = 300
+from benchmarks._peer_environment import programs
 
 
 @dataclass(frozen=True)
@@ -28,25 +23,7 @@ class Peer:
     def command(self, directory: Path) -> list[str]:
         """The command to put before the server's. Raises `PeerError` if the peer cannot be installed."""
         arguments = [argument.format(directory=directory) for argument in self.arguments]
-        return [str(self._installed() / "bin" / self.program), *arguments]
-
-    def _installed(self) -> Path:
-        environment = _cache() / f"{self.package}-{self.version}"
-        done = environment / ".installed"
-        if not done.exists():
-            print(f"installing {self.package} {self.version} …", file=sys.stderr, flush=True)
-            venv.create(environment, with_pip=True, clear=True)
-            install = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-            install.append(f"{self.package}=={self.version}")
-            run = subprocess.run(install, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
-            if run.returncode:
-                raise PeerError(f"cannot be installed: {run.stderr.strip().splitlines()[-1]}")
-            done.touch()
-        return environment
-
-
-class PeerError(Exception):
-    """Why a peer cannot be measured."""
+        return [str(programs(self.package, self.version) / self.program), *arguments]
 
 
 PEERS = (
@@ -55,7 +32,3 @@ PEERS = (
     Peer("mcphawk", "1.0.0", "mcphawk", ("wrap", "--")),  # it writes below HOME
     Peer("glassport", "0.8.0", "glassport", ("wrap", "--log-dir", "{directory}", "--")),
 )
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kilometers-bench"

@@ -126,7 +126,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="km-bench-") as name, database(options.database, Path(name)) as url:
         set_up(url, Path(name))
         result = measure(options.batches, options.customers, Path(name))
-        result["machine"] = machine() | {"database": version()}
+        result |= {"benchmark": "drain", "machine": machine() | {"database": version()}}
         from django.db import connections  # noqa: PLC0415 - after `set_up`
 
         connections.close_all()

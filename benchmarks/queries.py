@@ -212,7 +212,8 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="km-bench-") as name, database(options.database, Path(name)) as url:
         set_up(url, Path(name))
-        result = measure(options.events) | {"machine": machine() | {"database": version()}}
+        result = {"benchmark": "queries", **measure(options.events)}
+        result["machine"] = machine() | {"database": version()}
         from django.db import connections  # noqa: PLC0415 - after `set_up`
 
         connections.close_all()

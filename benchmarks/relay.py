@@ -32,8 +32,9 @@ from pathlib import Path
 import psutil
 
 from benchmarks._machine import machine
+from benchmarks._peer_environment import PeerError
 from benchmarks._relay_connection import Connection
-from benchmarks._relay_peers import PEERS, PeerError
+from benchmarks._relay_peers import PEERS
 from benchmarks._relay_report import Contender, results
 
 HERE = Path(__file__).resolve().parent

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from core.clock import now
+from core import shared_clock
 from customers import revocation
 
 
 @shared_task(name="customers.forget_expired_tokens", ignore_result=True)
 def forget_expired_tokens() -> None:
     """Drop denials of tokens that are refused by their age alone."""
-    revocation.forget_expired_tokens(at=now())
+    revocation.forget_expired_tokens(at=shared_clock.now())

@@ -11,7 +11,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from core.clock import now
+from core import shared_clock
 from customers.admin.console import ReadOnlyAdmin, action
 from events import quarantine
 from events.models import Heartbeat, InboxEntry, QuarantinedEntry
@@ -37,7 +37,7 @@ class QuarantinedEntryAdmin(ReadOnlyAdmin):
     def redrive(self, request: HttpRequest, chosen: QuerySet[QuarantinedEntry]) -> None:
         """Have the drain try the chosen rows again."""
         self.check_may_act(request)
-        count = quarantine.redrive(chosen.values_list("pk", flat=True), now=now())
+        count = quarantine.redrive(chosen.values_list("pk", flat=True), now=shared_clock.now())
         messages.success(request, f"{count} put back; a worker stores them within seconds.")
 
 

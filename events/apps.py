@@ -22,8 +22,8 @@ class EventsConfig(AppConfig):
 
 def _make_room(*, using: str, **_: Any) -> None:
     """So that the first event after a `migrate` finds its place."""
-    from core.clock import now  # noqa: PLC0415 - as above
+    from core import shared_clock  # noqa: PLC0415 - as above
     from events import stores  # noqa: PLC0415 - as above
 
     if using == DEFAULT_DB_ALIAS:
-        stores.current().prepare(now=now())
+        stores.current().prepare(now=shared_clock.now())

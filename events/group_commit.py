@@ -5,8 +5,8 @@
 
 There is no waiting for company: a thread alone commits at once, and those that arrive while it does form the next
 group. The first of them commits for all, with its own database connection; the others sleep until their outcome is
-there. A group that fails for anything but an unreachable database is repeated one by one, so that nobody fails for
-another's draft.
+there. A group that fails for anything but an unreachable database or log is repeated one by one, so that nobody fails
+for another's draft.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from django.db import InterfaceError, OperationalError
+
+from core.errors import Unavailable
 
 Draft = TypeVar("Draft")
 Outcome = TypeVar("Outcome")
@@ -82,7 +84,7 @@ class GroupCommit(Generic[Draft, Outcome]):
             for ticket, outcome in zip(group, outcomes, strict=True):
                 ticket.outcomes = (outcome,)
         except Exception as error:  # noqa: BLE001 - handed to the threads it belongs to
-            if len(group) == 1 or isinstance(error, OperationalError | InterfaceError):
+            if len(group) == 1 or isinstance(error, OperationalError | InterfaceError | Unavailable):
                 for ticket in group:
                     ticket.error = error
             else:

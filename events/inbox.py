@@ -1,9 +1,10 @@
-"""The inbox: one row a request, holding the body as it arrived. The answer 200 follows the commit of that row.
+"""What is accepted waits here: one row a request, holding the body as it arrived. The answer 200 follows its commit.
 
     append(Draft(customer_id=7, received_at=now, kind="events", encoding="zstd", …))   → Outcome(…, used=4_900)
     claim(now=moment)     → the oldest rows to drain
 
 Durable means: the database has flushed it. Neither a worker nor a broker has seen it yet, so neither can lose it.
+With another log (`events.logs`) requests are appended to that one, and the rows here are those it could not store.
 """
 
 from __future__ import annotations
@@ -11,23 +12,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models.functions import Length
 
-from events import quotas, stores, wakeup
+from events import logs, quotas, stores, wakeup
 from events.group_commit import GroupCommit
+from events.log import Entry
 from events.models import InboxEntry
 from events.turns import turn
 
 MAX_CLAIMED_BYTES = 8 * 1024 * 1024  # of bodies as they arrived; one row may be larger, and then comes alone
-
-_TABLE = InboxEntry._meta.db_table
-_INSERT = f"""
-    INSERT INTO {_TABLE} (customer_id, received_at, kind, encoding, events, skipped, attempts, retry_at, error, body)
-    VALUES (%s, %s, %s, %s, %s, %s, 0, %s, '', %s)"""  # noqa: S608 - a table's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +50,7 @@ class Outcome:
 
 
 def append(draft: Draft) -> Outcome:
-    """Commit `draft`. Raises `QuotaExceeded`, database errors."""
+    """Commit `draft`. Raises `QuotaExceeded`, `LogUnavailable`, database errors."""
     outcome = _commits.submit(draft)
     if outcome.used is None:
         raise quotas.exceeded(outcome.claim, now=draft.received_at)
@@ -105,13 +101,14 @@ def _write(drafts: Sequence[Draft]) -> list[Outcome]:
     claims = [_claim(draft, len(there)) for draft, there in zip(drafts, stored, strict=True)]
     with turn(), transaction.atomic(), connection.cursor() as cursor:
         outcomes = list(map(Outcome, claims, quotas.reserve_all(cursor, claims)))
-        rows = [
-            _row(draft, outcome.claim, there)
+        entries = [
+            _entry(draft, outcome.claim, there)
             for draft, outcome, there in zip(drafts, outcomes, stored, strict=True)
             if outcome.used is not None and outcome.claim.events
         ]
-        cursor.executemany(_INSERT, rows)
-    if rows:
+        if entries:
+            logs.current().keep(cursor, entries)
+    if entries:
         wakeup.drain_soon()
     return outcomes
 
@@ -121,11 +118,10 @@ def _claim(draft: Draft, stored: int) -> quotas.Claim:
     return quotas.Claim(draft.customer_id, events, draft.limit, draft.received_at, draft.repeats + stored)
 
 
-def _row(draft: Draft, claim: quotas.Claim, stored: Sequence[int]) -> tuple[Any, ...]:
+def _entry(draft: Draft, claim: quotas.Claim, stored: Sequence[int]) -> Entry:
     skipped = ",".join(map(str, sorted([*draft.left_out, *stored])))
-    moment = connection.ops.adapt_datetimefield_value(draft.received_at)
-    about = (draft.customer_id, moment, draft.kind, draft.encoding, claim.events, skipped)
-    return (*about, moment, draft.body)
+    about = (draft.customer_id, draft.received_at, draft.kind, draft.encoding)
+    return Entry(*about, claim.events, skipped, draft.body)
 
 
 def _known(drafts: Sequence[Draft]) -> dict[int, set[UUID]]:

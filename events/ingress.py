@@ -19,7 +19,7 @@ import structlog
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
-from core.clock import now
+from core import shared_clock
 from core.errors import ApiError, as_response, database_unavailable
 from customers.authentication import Principal, authenticate, authenticate_sender, require, require_feature
 from customers.scopes import Scope
@@ -69,7 +69,7 @@ def _answer(request: HttpRequest, kind: str, encode: Callable[[Receipt], msgspec
 def _receive(request: HttpRequest, kind: str) -> Receipt:
     if request.method != "POST":
         raise MethodNotAllowed(f"this address takes `POST`, not `{request.method}`", "send the events with `POST`")
-    moment = now()
+    moment = shared_clock.now()  # not this machine's own: one that is behind would refuse what is new
     principal = _sender(request.META.get("HTTP_AUTHORIZATION"), kind, moment)
     require(principal, Scope.EVENTS_WRITE)
     encoding = bodies.encoding_named(request.META.get("HTTP_CONTENT_ENCODING", ""))

@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.db.models import Count, Max, Min, Sum
 from prometheus_client import Counter
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from core import metrics
-from core.clock import now
+from core import metrics, shared_clock
+from events import logs
 from events.models import DailyUsage, Heartbeat, InboxEntry, QuarantinedEntry
 
 COUNTED_ROWS = 10_000  # some 5 ms on SQLite; whoever has more waiting cares for its age and its trend
@@ -45,11 +46,22 @@ class StoreCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Without a database there are no values, and the rest of `/metrics` still answers."""
         try:
-            gauges = list(_gauges(now()))
+            gauges = list(_gauges(shared_clock.now()))
         except (OperationalError, InterfaceError):
             gauges = []
         yield GaugeMetricFamily("km_database_up", "Whether the database could be read.", value=bool(gauges))
         yield from gauges
+        yield from _event_log()
+
+
+def _event_log() -> Iterator[Metric]:
+    """Of a log outside of the database. How many events are in its requests, and how old they are, it does not tell."""
+    if settings.EVENT_LOG == logs.INBOX:
+        return
+    waiting = logs.current().waiting()
+    yield GaugeMetricFamily("km_event_log_up", "Whether the event log answered.", value=waiting is not None)
+    if waiting is not None:
+        yield GaugeMetricFamily("km_event_log_requests", "Requests that no worker has taken up yet.", value=waiting)
 
 
 def _gauges(moment: datetime) -> Iterator[Metric]:

@@ -74,6 +74,17 @@ class Event(models.Model):
         return f"{self.type} {self.method} {self.id}"
 
 
+class EventKey(models.Model):
+    """That an event is stored, where the store itself has no unique key (`events.stores.keys`)."""
+
+    pk = models.CompositePrimaryKey("customer_id", "id")
+    customer_id = models.BigIntegerField()
+    id = models.UUIDField()
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
 class Session(models.Model):
     """One run of an MCP server under one client, summed up from its events."""
 
@@ -136,8 +147,9 @@ class DailyRollup(Rollup):
 
 
 class DailyUsage(models.Model):
-    """What one customer sent on one UTC day of receipt. `accepted` is the quota's counter: reserved before the inbox
-    row is written, given back by the drain for what turned out to be stored already."""
+    """What one customer sent on one UTC day of receipt. `accepted` is the quota's counter where quotas are counted in
+    the database: reserved before the request is kept, given back by the drain for what turned out to be stored already.
+    Where they are counted in Redis the drain alone writes it, and a counter that Redis lost begins with it."""
 
     pk = models.CompositePrimaryKey("customer_id", "day")
     customer_id = models.BigIntegerField()
@@ -195,6 +207,20 @@ class QuarantinedEntry(Accepted):
 
     class Meta:
         verbose_name_plural = "quarantine"
+
+
+class DrainedBatch(models.Model):
+    """A batch that a broker held, and that is stored or in the inbox since: one that comes again is not counted again.
+    Written in the drain's own transaction; kept for as long as a broker may bring a batch a second time."""
+
+    id = models.UUIDField(primary_key=True)
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name_plural = "drained batches"
+
+    def __str__(self) -> str:
+        return f"{self.id} at {self.at}"
 
 
 class Heartbeat(models.Model):

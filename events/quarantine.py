@@ -1,5 +1,6 @@
 """Rows the drain cannot store: put off, then set aside with the error for an operator to see, then put back.
 
+    put_into_inbox(entry, error, now=moment)    # of another log: from now on as every other row
     put_off(entry, error, now=moment)    → True when that was the last attempt, and the row is in quarantine now
     redrive([3, 4], now=moment)          → 2, back in the inbox with all their attempts
 
@@ -27,7 +28,7 @@ _log = structlog.get_logger(__name__)
 
 def put_off(entry: InboxEntry, error: Exception, *, now: datetime) -> bool:
     """Note a failed attempt: try again later, or, after the last one, move the row to quarantine."""
-    reason = f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS].replace("\0", "�")
+    reason = _reason(error)
     if entry.attempts < len(DELAYS):
         InboxEntry.objects.filter(pk=entry.pk).update(
             attempts=entry.attempts + 1, retry_at=now + DELAYS[entry.attempts], error=reason
@@ -43,6 +44,11 @@ def put_off(entry: InboxEntry, error: Exception, *, now: datetime) -> bool:
     return bool(deleted)
 
 
+def put_into_inbox(entry: InboxEntry, error: Exception, *, now: datetime) -> None:
+    """Save `entry`, which is not saved yet, with its first failed attempt."""
+    InboxEntry.objects.create(**_copied(entry), attempts=1, retry_at=now + DELAYS[0], error=_reason(error))
+
+
 def redrive(ids: Iterable[int], *, now: datetime) -> int:
     """Put quarantined rows back into the inbox. Returns how many there were."""
     with transaction.atomic():
@@ -51,6 +57,10 @@ def redrive(ids: Iterable[int], *, now: datetime) -> int:
         QuarantinedEntry.objects.filter(pk__in=[row.pk for row in rows]).delete()
     wakeup.drain_soon()
     return len(rows)
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS].replace("\0", "�")
 
 
 def _copied(entry: InboxEntry | QuarantinedEntry) -> dict[str, object]:

@@ -17,7 +17,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet, Sum
 
 from core.paging import Page, decode, paginate
-from events import store, stores
+from events import logs, store, stores
 from events.histogram import Histogram
 from events.models import DailyRollup, HourlyRollup, InboxEntry, Session
 from events.rows import EventRow, Exchange, Hour, InboxDepth, Latency, SessionRow, Totals, session_row
@@ -139,7 +139,12 @@ def _hour(moment: datetime) -> datetime:
 
 
 def inbox_depth(customer_id: int | None = None) -> InboxDepth:
-    """What waits to be stored: of one customer, or of all."""
+    """What waits to be stored: of one customer, or of all.
+
+    A log outside of the database tells neither customers nor events nor ages: the requests in it are among all those of
+    all customers, where it answers, and in no other figure.
+    """
     waiting = InboxEntry.objects.all() if customer_id is None else InboxEntry.objects.filter(customer_id=customer_id)
     oldest = waiting.order_by("id").values_list("received_at", flat=True).first()
-    return InboxDepth(waiting.count(), waiting.aggregate(total=Sum("events"))["total"] or 0, oldest)
+    outside = (logs.current().waiting() or 0) if customer_id is None else 0
+    return InboxDepth(waiting.count() + outside, waiting.aggregate(total=Sum("events"))["total"] or 0, oldest)

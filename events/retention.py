@@ -16,17 +16,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
 from customers.queries import retention_days_by_customer
-from events import stores
+from events import ledger, stores
 from events.event_ids import DAY, day_of
 from events.models import DailyRollup, HourlyRollup, Session
 from events.turns import turn
 
 REPLAY_DAYS = 4  # a laptop shut on Friday before the answer came sends the same events again on Tuesday
+LEDGER_KEEPS = timedelta(days=1)
+"""A batch whose acknowledgement was lost comes again as soon as its log is back. One that is away for longer brings
+batches whose events the store knows: counted as duplicates, and still stored once."""
 CHUNK_ROWS = 500  # about 10 ms on SQLite
 PAUSE_SECONDS = 0.02  # between chunks, twice as long as one: requests get their turn
 CUSTOMERS_A_QUERY = 1_000
@@ -54,6 +57,7 @@ class Expired:
 
 def expire(*, now: datetime, pause: Pause = time.sleep) -> Expired:
     """Delete, for every customer, what is older than its tier keeps. Safe to interrupt and to repeat."""
+    ledger.forget(before=now - LEDGER_KEEPS, pause=lambda: pause(PAUSE_SECONDS))
     classes: dict[int, list[int]] = {}
     for customer_id, days in retention_days_by_customer().items():
         classes.setdefault(max(days, REPLAY_DAYS), []).append(customer_id)

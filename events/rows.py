@@ -19,11 +19,11 @@ from events import models
 
 PREVIEW_CHARACTERS = 16 * 1024  # 500 of them, the largest page, are 8 MB
 _NOBODY = Party()
-_OWN = (
+OWN = (
     *("id", "timestamp", "type", "direction", "method", "tool", "session_id", "sequence", "correlation_id"),
     *("duration_ms", "is_error", "size", "is_base64", "truncated"),
 )  # the first fields of `EventRow`
-_COLUMNS = (*_OWN, *(f"{side}__{part}" for side in ("server", "client") for part in ("name", "version", "title")))
+_COLUMNS = (*OWN, *(f"{side}__{part}" for side in ("server", "client") for part in ("name", "version", "title")))
 Columns = tuple[Any, ...]
 
 
@@ -149,8 +149,8 @@ def whole(found: QuerySet[models.Event]) -> QuerySet[models.Event, Columns]:
 
 def event_row(columns: Columns) -> EventRow:
     """A row of a `previewed` or `whole` query. Plain columns: making model instances takes four times as long."""
-    own, message, characters = columns[: len(_OWN)], columns[-2], columns[-1]
-    server, client = columns[len(_OWN) : len(_OWN) + 3], columns[len(_OWN) + 3 : len(_OWN) + 6]
+    own, message, characters = columns[: len(OWN)], columns[-2], columns[-1]
+    server, client = columns[len(OWN) : len(OWN) + 3], columns[len(OWN) + 3 : len(OWN) + 6]
     return EventRow(*(*own, _party(*server), _party(*client), message, characters <= PREVIEW_CHARACTERS))
 
 

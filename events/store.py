@@ -92,7 +92,8 @@ class EventStore(Protocol):
         ...
 
     def known(self, customer_id: int, ids: Iterable[UUID]) -> set[UUID]:
-        """Those of `ids` this customer has stored."""
+        """Those of `ids` this customer has stored. Asked while events are accepted: it must not wait for a server that
+        accepting them does not need."""
         ...
 
     def event(self, customer_id: int, event_id: UUID) -> EventRow | None:
@@ -121,7 +122,7 @@ class EventStore(Protocol):
 
     def delete_day(self, customer_id: int, day: datetime, *, most: int) -> int:
         """Delete up to `most` of a customer's events of the UTC day that begins at `day`, by their timestamps; how many
-        those were."""
+        those were. A store whose deletes hold nobody up may delete all of them at once."""
         ...
 
     def drop_before(self, day: datetime) -> int:

@@ -3,9 +3,9 @@
     sweep(clock=now)                 # drain what is due, for `SWEEP_SECONDS` at most
     Sweeper(clock=now).start()       # the thread of a worker; `stop()` waits for the transaction it is in
 
-The thread asks the database, not the broker, so whatever a lost kick, a broken broker or a worker killed in the middle
-left behind is stored within `EVERY_SECONDS`. In one process one drain runs at a time; what arrives meanwhile is its
-next round.
+The thread asks the log itself, not Celery's broker, so whatever a lost kick, a broken broker or a worker killed in the
+middle left behind is stored within `EVERY_SECONDS`. In one process one drain runs at a time; what arrives meanwhile is
+its next round.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from datetime import datetime
 import structlog
 from django.db import InterfaceError, OperationalError, connection
 
+from events import logs
 from events.drain import Drained, drain
 from events.models import Heartbeat
 
@@ -94,6 +95,7 @@ class Sweeper:
             self._round(begun)
             if time.monotonic() - begun < SWEEP_SECONDS:  # else there is more
                 self._stopping.wait(self._every_seconds)
+        logs.current().close()
         connection.close()
 
     def _round(self, moment: float) -> None:

@@ -66,7 +66,7 @@ def send_drain() -> None:
     """Queue one drain, unless one is queued already. Raises whatever the broker's library raises."""
     app = celery.current_app
     with app.connection_for_write() as connection:
-        connection.ensure_connection(max_retries=1)  # the default is to try for ever, in silence
+        connection.ensure_connection(max_retries=0)  # the default is to try for ever, in silence
         if not _queued(connection.default_channel):
             app.send_task(DRAIN, queue=QUEUE, connection=connection, expires=EXPIRES_SECONDS, retry=False)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from celery.beat import Scheduler, Service
 
-from core.clock import now
+from core import shared_clock
 from kmcloud.celery import app
 from kmcloud.pulse import Pulse
 from kmcloud.roles import BEAT
@@ -31,6 +31,6 @@ def run() -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    with Pulse(BEAT, clock=now):
+    with Pulse(BEAT, clock=shared_clock.now):
         service.start()
     return 0

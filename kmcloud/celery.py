@@ -2,17 +2,17 @@
 
 import os
 
-from celery import Celery
 from celery.schedules import crontab
 
 from core import task_log
 from kmcloud import broker, roles
+from kmcloud.application import Application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kmcloud.settings")
 broker.install()
 task_log.connect()
 
-app = Celery("kmcloud")
+app = Application("kmcloud")
 app.set_default()  # other threads of the web process find this application, not an empty one
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

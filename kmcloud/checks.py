@@ -71,7 +71,7 @@ def go_platforms_are_known(**_: Any) -> list[CheckMessage]:
 
 
 def _production() -> Iterator[CheckMessage]:
-    if settings.DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+    if settings.DATABASES["default"]["ENGINE"] != "core.postgresql":
         yield Error("Production needs PostgreSQL.", hint="Set KM_DATABASE_URL=postgres://…", id="kmcloud.E001")
     if not settings.REDIS_URL:
         yield Error("Production needs Redis.", hint="Set KM_REDIS_URL=redis://…", id="kmcloud.E002")

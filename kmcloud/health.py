@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import celery
 import msgspec
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from drf_spectacular.utils import extend_schema
 from km_protocol import __version__
@@ -24,7 +24,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from core.clock import now
+from core import shared_clock
+from events import logs
 from events.models import Heartbeat, QuarantinedEntry
 from events.queries import inbox_depth
 from events.sweeper import BEAT_SECONDS, WORKER, beat
@@ -32,6 +33,7 @@ from events.sweeper import BEAT_SECONDS, WORKER, beat
 WEB = "web"
 PROOF_SECONDS = 10.0  # one small write, so that a probe every second costs nothing
 WORKER_SILENT_SECONDS = 3 * BEAT_SECONDS  # two beats may be late behind a long transaction
+SLOW_WRITE_SECONDS = 0.5  # one small commit; a disk that is well takes a fiftieth of it
 INBOX_LATE_SECONDS = 60.0  # a sweep comes every two seconds; a minute means it does not keep up
 BROKER_TIMEOUT_SECONDS = 1
 
@@ -63,31 +65,38 @@ class AliveAnswer(msgspec.Struct):
 
 
 class _Proof:
-    """When this process last wrote to the database."""
+    """When this process last wrote to the database, and how long that took."""
 
     at = float("-inf")
+    seconds = 0.0
 
 
-def health(*, at: datetime) -> HealthAnswer:
+def health() -> HealthAnswer:
     """Every dependency, looked at now."""
-    database = check_database(at=at)
+    database = check_database()
     checks = {"database": database, "broker": check_broker()}
-    if database.status == OK:
-        checks |= {name: _looked_up(check, at) for name, check in _STORED.items()}
+    if settings.EVENT_LOG != logs.INBOX:
+        checks["log"] = check_log()
+    if database.status != UNAVAILABLE:
+        checks |= {name: _looked_up(check) for name, check in _STORED.items()}
     worst = max((check.status for check in checks.values()), key=(OK, DEGRADED, UNAVAILABLE).index)
     return HealthAnswer(worst, __version__, checks)
 
 
-def check_database(*, at: datetime) -> Check:
+def check_database() -> Check:
     """Whether an event could be stored now."""
     try:
-        if time.monotonic() - _Proof.at > PROOF_SECONDS:
-            beat(WEB, now=at)
+        begun = time.monotonic()
+        if begun - _Proof.at > PROOF_SECONDS:
+            beat(WEB, now=shared_clock.now())
             _Proof.at = time.monotonic()
+            _Proof.seconds = _Proof.at - begun
         Heartbeat.objects.filter(name=WEB).exists()
     except (DatabaseError, InterfaceError) as error:
         _Proof.at = float("-inf")
         return Check(UNAVAILABLE, f"nothing can be stored: {type(error).__name__}")
+    if _Proof.seconds > SLOW_WRITE_SECONDS:
+        return Check(DEGRADED, f"writes take {_Proof.seconds:.1f} s: look at the database's disk and locks")
     return Check(OK, "reads and writes")
 
 
@@ -101,39 +110,55 @@ def check_broker() -> Check:
     return Check(OK, "reachable")
 
 
-def _check_worker(at: datetime) -> Check:
+def check_log() -> Check:
+    """Whether requests are taken over, where that is not the database's part."""
+    waiting = logs.current().waiting()
+    if waiting is None:
+        return Check(UNAVAILABLE, "nothing can be taken over: the event log does not answer")
+    return Check(OK, "answers", rows=waiting)
+
+
+def _check_worker() -> Check:
     last = Heartbeat.objects.filter(name=WORKER).values_list("at", flat=True).first()
     if last is None:
         return Check(DEGRADED, "no worker has ever run: events wait in the inbox")
-    age = max(0.0, (at - last).total_seconds())
+    age = max(0.0, (shared_clock.now() - last).total_seconds())
     if age > WORKER_SILENT_SECONDS:
         return Check(DEGRADED, "no worker runs: events wait in the inbox", age_seconds=age)
     return Check(OK, "runs", age_seconds=age)
 
 
-def _check_inbox(at: datetime) -> Check:
+def _check_inbox() -> Check:
     depth = inbox_depth()
-    age = 0.0 if depth.oldest_at is None else max(0.0, (at - depth.oldest_at).total_seconds())
+    age = 0.0 if depth.oldest_at is None else max(0.0, (shared_clock.now() - depth.oldest_at).total_seconds())
     late = age > INBOX_LATE_SECONDS
     detail = "events wait longer than they should" if late else "keeps up"
     return Check(DEGRADED if late else OK, detail, rows=depth.requests, events=depth.events, age_seconds=age)
 
 
-def _check_quarantine(at: datetime) -> Check:  # noqa: ARG001 - one signature for all
+def _check_quarantine() -> Check:
     rows = QuarantinedEntry.objects.count()
     if rows:
         return Check(DEGRADED, "requests are set aside: see the admin console", rows=rows)
     return Check(OK, "empty", rows=0)
 
 
-def _looked_up(check: Callable[[datetime], Check], at: datetime) -> Check:
+def _check_clock() -> Check:
+    """This machine's clock: events do not need it, but tokens, leases and signatures made here are wrong by as much."""
+    ahead = shared_clock.offset()
+    if abs(ahead) > shared_clock.TOLERATED:
+        return Check(DEGRADED, f"this machine's clock is {ahead.total_seconds():+.0f} s off the database's: set it")
+    return Check(OK, "agrees with the database's")
+
+
+def _looked_up(check: Callable[[], Check]) -> Check:
     try:
-        return check(at)
+        return check()
     except (DatabaseError, InterfaceError) as error:
         return Check(UNAVAILABLE, type(error).__name__)
 
 
-_STORED = {"worker": _check_worker, "inbox": _check_inbox, "quarantine": _check_quarantine}
+_STORED = {"worker": _check_worker, "inbox": _check_inbox, "quarantine": _check_quarantine, "clock": _check_clock}
 
 
 class _ForAnyone(APIView):
@@ -152,7 +177,7 @@ class ReadyView(_ForAnyone):
     @extend_schema(operation_id="readyz", tags=["operation"], responses={200: AliveAnswer, 503: AliveAnswer})
     def get(self, request: Request) -> Response:  # noqa: ARG002
         """Whether events can be stored."""
-        status = check_database(at=now()).status
+        status = check_database().status
         return Response({"status": status}, status=_code(status))
 
 
@@ -160,7 +185,7 @@ class HealthView(_ForAnyone):
     @extend_schema(operation_id="health", tags=["operation"], responses={200: HealthAnswer, 503: HealthAnswer})
     def get(self, request: Request) -> Response:  # noqa: ARG002
         """Every dependency."""
-        answer = health(at=now())
+        answer = health()
         return Response(msgspec.to_builtins(answer), status=_code(answer.status))
 
 

@@ -18,8 +18,17 @@ WEB, BEAT = "web", "beat"
 INGEST, BUILDS, SIGNING, MAINTENANCE = "ingest", "builds", "signing", "maintenance"  # roles and their queues
 FILE_SUFFIX = "_FILE"  # of the variable that names a file with the secret
 
-SECRETS = frozenset(
-    {"KM_SECRET_KEY", "KM_API_KEY_PEPPER", "KM_SIGNING_KEY_PASSPHRASE", "KM_SIGNER_PASSPHRASE", "KM_HSM_PIN"}
+EVENTS = frozenset({"KM_CLICKHOUSE_URL"})  # for who stores, reads or deletes events, where they are in ClickHouse
+LOG = frozenset({"KM_EVENT_LOG_URL"})  # for who appends to the event log and who drains it, where that is a broker
+EXPORT = frozenset({"KM_OTLP_HEADERS"})  # for who sends telemetry away: they hold the collector's key
+SECRETS = (
+    EVENTS
+    | LOG
+    | EXPORT
+    | {
+        *("KM_SECRET_KEY", "KM_API_KEY_PEPPER", "KM_SIGNING_KEY_PASSPHRASE", "KM_SIGNER_PASSPHRASE", "KM_HSM_PIN"),
+        "KM_METRICS_TOKEN",
+    }
 )
 
 
@@ -37,9 +46,13 @@ EVERYTHING = Role((MAINTENANCE, INGEST, SIGNING, BUILDS), threads=4, sweeps=True
 """On a laptop: one thread drains, one does what beat asks for, and two may be building for minutes."""
 
 ROLES: Mapping[str, Role] = {
-    WEB: Role(secrets=SECRETS),  # it signs tokens, and timestamps for laptops that ask when theirs is half spent
-    INGEST: Role((INGEST,), threads=1, sweeps=True),  # a drain is Python's work: a second thread would only wait
-    MAINTENANCE: Role((MAINTENANCE,), threads=2),  # scans wait for their boxes
+    WEB: Role(
+        secrets=SECRETS - EXPORT
+    ),  # it signs tokens, and timestamps for laptops that ask when theirs is half spent
+    INGEST: Role(
+        (INGEST,), threads=1, sweeps=True, secrets=EVENTS | LOG
+    ),  # a drain is Python's work: a second thread would only wait
+    MAINTENANCE: Role((MAINTENANCE,), threads=2, secrets=EVENTS | EXPORT),  # scans wait for their boxes
     SIGNING: Role((SIGNING,), threads=1, secrets=frozenset({"KM_SIGNER_PASSPHRASE", "KM_HSM_PIN"})),
     BUILDS: Role((BUILDS,), threads=2),
     BEAT: Role(),

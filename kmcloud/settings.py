@@ -113,8 +113,32 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536;"
         " PRAGMA mmap_size=268435456; PRAGMA foreign_keys=ON;",
     }
-# Where events are kept: `database`, which is DATABASE_URL's, or the dotted path of an `events.store.EventStore`.
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    _TIMEOUT_SECONDS = env.float("KM_DATABASE_TIMEOUT_SECONDS", default=8.0)  # clients wait for us ten
+    # What no request waits for may take longer: a drain's COPY on a slow disk; a day that gets its own partition. What
+    # has no role is a person's command, a migration perhaps, and takes the time it takes.
+    _PATIENCE = {"": None, roles.WEB: _TIMEOUT_SECONDS, roles.INGEST: 8 * _TIMEOUT_SECONDS}
+    DATABASES["default"]["ENGINE"] = "core.postgresql"
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": 2,
+        # A network that swallows packets; whatever else does not answer is for `answer_seconds`. All of these are the
+        # client's own, so that PgBouncer may stand between.
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 15_000,
+        "answer_seconds": _PATIENCE.get(ROLE, 75 * _TIMEOUT_SECONDS),
+        **DATABASES["default"].get("OPTIONS", {}),
+    }
+# Where events are kept: `database`, which is DATABASE_URL's, `clickhouse`, or the dotted path of an
+# `events.store.EventStore`. ClickHouse's address is None in a process that has no use for it.
 EVENT_STORE = env.str("KM_EVENT_STORE", default="database")
+_HAS_CLICKHOUSE = "KM_CLICKHOUSE_URL" in roles.role_called(ROLE).secrets
+CLICKHOUSE_URL = given("KM_CLICKHOUSE_URL") if _HAS_CLICKHOUSE else None
+# Where accepted requests wait to be stored: `inbox`, a table of that database; `rabbitmq`, at EVENT_LOG_URL; or the
+# dotted path of an `events.log.EventLog`. The address is `None` in a role that is not told it.
+EVENT_LOG = env.str("KM_EVENT_LOG", default="inbox")
+EVENT_LOG_URL = given("KM_EVENT_LOG_URL") if "KM_EVENT_LOG_URL" in roles.role_called(ROLE).secrets else None
 DATABASES["default"]["CONN_MAX_AGE"] = None if EMBEDDED else 600
 
 EMAIL_BACKEND = env.str("KM_EMAIL_BACKEND", default="django.core.mail.backends.console.EmailBackend")
@@ -274,6 +298,8 @@ GO_PLATFORMS = env.list("KM_GO_PLATFORMS", default=["linux-amd64", "linux-arm64"
 
 # Wheels that `manage.py fetch_wheels` downloaded; builds have no network.
 WHEELS_DIR = Path(env.str("KM_WHEELS_DIR", default=str(DATA_DIR / "wheels"))).absolute()
+# Where builds and `go vet` keep the standard library that they compiled once. Only who runs builds may write here.
+TOOLCHAIN_CACHE_DIR = Path(env.str("KM_TOOLCHAIN_CACHE_DIR", default=str(DATA_DIR / "toolchains"))).absolute()
 PACKAGE_DAYS = env.int("KM_PACKAGE_DAYS", default=180)  # how long a customer's package is good; renewed long before
 
 TOKEN_SECONDS = env.int("KM_TOKEN_SECONDS", default=3600)

@@ -21,7 +21,7 @@ from celery import platforms
 from celery.beat import EmbeddedService, Scheduler
 from celery.exceptions import WorkerShutdown
 
-from core.clock import now
+from core import shared_clock
 from events.sweeper import Sweeper
 from kmcloud.celery import app
 from kmcloud.pulse import Pulse
@@ -36,7 +36,7 @@ def run(name: str = "") -> int:
     logging.getLogger("celery").setLevel(logging.WARNING)  # what tasks do is logged by the tasks
     scratch.sweep()  # what an embedded worker that was killed left; `worker_init` is for the others
     role = role_called(name)
-    sweeper = Sweeper(clock=now) if role.sweeps else None
+    sweeper = Sweeper(clock=shared_clock.now) if role.sweeps else None
     worker = _celery_worker(name, role)
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
@@ -56,7 +56,7 @@ def run(name: str = "") -> int:
         if name == "":
             _start_beat(beside)
         elif sweeper is None:  # whose own rounds leave the heartbeat
-            beside.enter_context(Pulse(name, clock=now))
+            beside.enter_context(Pulse(name, clock=shared_clock.now))
         worker.start()
     return int(worker.exitcode or platforms.EX_OK)
 

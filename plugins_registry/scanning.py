@@ -211,7 +211,8 @@ def _failures(revision_id: int) -> int:
 def _surroundings() -> Surroundings:
     """What the settings name, where it is there."""
     runner, cache, sdk = settings.PLUGIN_RUNNER, settings.GO_MODULE_CACHE, settings.GO_SDK_DIR
-    return checking.found(runner=_there(runner), module_cache=_there(cache), go_sdk=_there(sdk))
+    toolchains = Path(settings.TOOLCHAIN_CACHE_DIR)
+    return checking.found(runner=_there(runner), module_cache=_there(cache), go_sdk=_there(sdk), toolchains=toolchains)
 
 
 def _there(path: str) -> Path | None:

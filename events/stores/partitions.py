@@ -1,4 +1,4 @@
-"""The partitions of PostgreSQL's event table: one a UTC day, made ahead of time, dropped when no tier keeps the day.
+"""The partitions of PostgreSQL's tables of events: one a UTC day, made ahead of time, dropped when nobody keeps it.
 
     events_event                PARTITION BY RANGE (id)
       events_event_20261122       from the first id of 22 November to the first id of the 23rd
@@ -33,8 +33,7 @@ DAYS_BEHIND = 1  # for what is under way when the table is made
 DAYS_AHEAD = 7  # an event may be a day ahead of our clock; the rest is time to notice that nobody makes partitions
 LOCK_SECONDS = 3  # what waits for the whole table makes all others wait behind it: rather try again in an hour
 
-_TABLE = Event._meta.db_table
-_DEFAULT = f"{_TABLE}_default"
+_EVENTS = Event._meta.db_table
 _MAINTENANCE = 0x6B6D_7061_7274  # "kmpart": the advisory lock of whoever changes the partitions
 _END = re.compile(r"TO \('([0-9a-f-]{36})'\)$")
 _START = re.compile(r"FROM \('([0-9a-f-]{36})'\)")
@@ -54,25 +53,25 @@ class Partition:
     until: datetime | None
 
 
-def listed() -> list[Partition]:
-    """The partitions there are, by name. None where the table is not partitioned (yet)."""
+def listed(table: str = _EVENTS) -> list[Partition]:
+    """The partitions there are of `table`, by name. None where the table is not partitioned (yet)."""
     with connection.cursor() as cursor:
-        cursor.execute(_LIST, [_TABLE])
+        cursor.execute(_LIST, [table])
         return [Partition(name, _moment(_START, bounds), _moment(_END, bounds)) for name, bounds in cursor.fetchall()]
 
 
-def make_ahead(now: datetime) -> None:
+def make_ahead(now: datetime, table: str = _EVENTS) -> None:
     """Make what is missing of the days around `now`."""
     today = day_of(now)
-    make(today - DAYS_BEHIND * DAY, today + DAYS_AHEAD * DAY)
+    make(today - DAYS_BEHIND * DAY, today + DAYS_AHEAD * DAY, table)
 
 
-def make(first: datetime, last: datetime) -> int:
+def make(first: datetime, last: datetime, table: str = _EVENTS) -> int:
     """Make what is missing of the days from `first` to `last`, both among them; how many that were.
 
     Each in a transaction of its own, which holds up only what goes to or comes from the default partition.
     """
-    existing = listed()
+    existing = listed(table)
     if not existing:
         return 0  # migrations have not come so far
     begun = max([first, *(part.until for part in existing if part.until and part.since is None)])
@@ -80,13 +79,13 @@ def make(first: datetime, last: datetime) -> int:
     missing = [day for day in _days(begun, last) if day not in days]
     for day in missing:
         with _maintenance() as cursor:
-            _make(cursor, day)
+            _make(cursor, day, table)
     return len(missing)
 
 
-def drop_before(day: datetime) -> int:
+def drop_before(day: datetime, table: str = _EVENTS) -> int:
     """Drop the partitions that end at `day` or earlier; how many went. One that is in use stays until the next time."""
-    ended = [part for part in listed() if part.until is not None and part.until <= day]
+    ended = [part for part in listed(table) if part.until is not None and part.until <= day]
     dropped = 0
     for part in ended:
         try:
@@ -98,20 +97,20 @@ def drop_before(day: datetime) -> int:
     return dropped
 
 
-def _make(cursor: CursorWrapper, day: datetime) -> None:
+def _make(cursor: CursorWrapper, day: datetime, table: str) -> None:
     """A table beside, then attached: `CREATE TABLE … PARTITION OF` would wait for everybody who reads any partition."""
-    name = f"{_TABLE}_{day:%Y%m%d}"
-    if any(part.name == name for part in listed()):
+    name, default = f"{table}_{day:%Y%m%d}", f"{table}_default"
+    if any(part.name == name for part in listed(table)):
         return  # somebody else was faster
     bounds = (first_id(day), first_id(day + DAY))
-    cursor.execute(f"CREATE TABLE {name} (LIKE {_TABLE} INCLUDING DEFAULTS INCLUDING STORAGE INCLUDING COMPRESSION)")
-    cursor.execute(f"LOCK TABLE {_DEFAULT} IN ACCESS EXCLUSIVE MODE")
+    cursor.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING STORAGE INCLUDING COMPRESSION)")
+    cursor.execute(f"LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE")
     cursor.execute(
-        f"WITH moved AS (DELETE FROM {_DEFAULT} WHERE id >= %s AND id < %s RETURNING *) "  # noqa: S608 - names of ours
+        f"WITH moved AS (DELETE FROM {default} WHERE id >= %s AND id < %s RETURNING *) "  # noqa: S608 - names of ours
         f"INSERT INTO {name} SELECT * FROM moved",
         bounds,
     )
-    cursor.execute(f"ALTER TABLE {_TABLE} ATTACH PARTITION {name} FOR VALUES FROM (%s) TO (%s)", bounds)
+    cursor.execute(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM (%s) TO (%s)", bounds)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ say which of them a question needs; here, where there is one table, they narrow 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -14,15 +14,14 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from core.paging import Page, decode, encode, paginate
 from events.event_ids import DAY, first_id, ids_between, moment_of
-from events.models import Event
+from events.models import Event, EventKey
 from events.rows import EventRow, Exchange, event_row, previewed, whole
 from events.store import ANSWERS, EventFilter
+from events.stores.days import Span
 
 IDS_A_STATEMENT = 500
 MAX_SCANNED = 20_000  # rows one filtered page looks at before it stops and offers to go on; about 50 ms
 _HAS_PARTNER = ~Q(correlation_id="")  # as the index says it, which is by the correlations there are
-Span = tuple[UUID, UUID]
-"""(the lowest id, one above the highest)"""
 
 
 class RelationalStore:
@@ -30,11 +29,7 @@ class RelationalStore:
 
     def known(self, customer_id: int, ids: Iterable[UUID]) -> set[UUID]:
         """Those of `ids` this customer has stored: one look-up in the primary key each."""
-        wanted, found = list(ids), set[UUID]()
-        for start in range(0, len(wanted), IDS_A_STATEMENT):
-            part = Event.objects.filter(customer_id=customer_id, id__in=wanted[start : start + IDS_A_STATEMENT])
-            found.update(part.values_list("id", flat=True))
-        return found
+        return known_in(Event, customer_id, ids)
 
     def event(self, customer_id: int, event_id: UUID) -> EventRow | None:
         """One event with its whole message."""
@@ -45,7 +40,7 @@ class RelationalStore:
     def session_events(self, customer_id: int, session_id: str, *, after: str | None, limit: int) -> Page[EventRow]:
         """A session's events in the order they happened."""
         found = _after(self._session(customer_id, session_id), after)
-        return paginate([event_row(row) for row in previewed(found)[: limit + 1]], limit, _place)
+        return paginate([event_row(row) for row in previewed(found)[: limit + 1]], limit, place)
 
     def session_exchanges(self, customer_id: int, session_id: str, *, after: str | None, limit: int) -> Page[Exchange]:
         """A session's messages, every answer folded into its request."""
@@ -55,7 +50,7 @@ class RelationalStore:
         ).exclude(direction=OuterRef("direction"))
         is_answer = _HAS_PARTNER & Q(type__in=ANSWERS) & Exists(request.order_by())
         openings = previewed(_after(session, after).exclude(is_answer))
-        page = paginate([event_row(row) for row in openings[: limit + 1]], limit, _place)
+        page = paginate([event_row(row) for row in openings[: limit + 1]], limit, place)
         return Page(_folded(session, page.rows), page.next)
 
     def exchanges(self, customer_id: int, session_id: str, ids: Iterable[UUID]) -> list[Exchange]:
@@ -120,6 +115,15 @@ class RelationalStore:
         return found
 
 
+def known_in(model: type[Event] | type[EventKey], customer_id: int, ids: Iterable[UUID]) -> set[UUID]:
+    """Those of `ids` that this customer has among the rows of `model`."""
+    wanted, found = list(ids), set[UUID]()
+    for start in range(0, len(wanted), IDS_A_STATEMENT):
+        part = model._default_manager.filter(customer_id=customer_id, id__in=wanted[start : start + IDS_A_STATEMENT])
+        found.update(part.values_list("id", flat=True))
+    return found
+
+
 def _after(found: QuerySet[Event], after: str | None) -> QuerySet[Event]:
     if after is None:
         return found
@@ -127,25 +131,34 @@ def _after(found: QuerySet[Event], after: str | None) -> QuerySet[Event]:
     return found.filter(sequence__gte=sequence).exclude(sequence=sequence, id__lte=event_id)
 
 
-def _place(row: EventRow) -> tuple[int, UUID]:
+def place(row: EventRow) -> tuple[int, UUID]:
     return row.sequence, row.id
 
 
 def _folded(session: QuerySet[Event], openings: Iterable[EventRow]) -> list[Exchange]:
     rows = list(openings)
-    answers = _answers(session, rows)
-    return [Exchange(row, tuple(answers.get(row.id, ()))) for row in rows]
+    asked = correlations(rows)
+    same = session.filter(_HAS_PARTNER, correlation_id__in=asked) if asked else session.none()
+    return folded(rows, map(event_row, previewed(same)))
 
 
-def _answers(session: QuerySet[Event], openings: Iterable[EventRow]) -> dict[UUID, list[EventRow]]:
-    """The answers to each request among `openings`: those after it, before the next request of the same correlation."""
-    requests = [row for row in openings if row.type == "request" and row.correlation_id]
-    if not requests:
-        return {}
-    same = session.filter(_HAS_PARTNER, correlation_id__in={row.correlation_id for row in requests})
+def correlations(openings: Iterable[EventRow]) -> set[str]:
+    """The correlations of the requests among `openings`: what their answers are found by."""
+    return {row.correlation_id for row in openings if row.type == "request" and row.correlation_id}
+
+
+def folded(openings: Sequence[EventRow], same: Iterable[EventRow]) -> list[Exchange]:
+    """Each of `openings` with its answers out of `same`, all of the session's messages of their `correlations` in
+    order: those after it, before the next request of the same correlation."""
+    answers = _answers(same)
+    return [Exchange(row, tuple(answers.get(row.id, ()))) for row in openings]
+
+
+def _answers(same: Iterable[EventRow]) -> dict[UUID, list[EventRow]]:
+    """The answers to each request."""
     found: dict[UUID, list[EventRow]] = {}
     latest: dict[tuple[str, str], UUID] = {}
-    for row in map(event_row, previewed(same)):
+    for row in same:
         if row.type == "request":
             latest[row.correlation_id, row.direction] = row.id
         elif row.type in ANSWERS and (request := latest.get((row.correlation_id, _opposite(row.direction)))):

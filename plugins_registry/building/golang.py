@@ -2,8 +2,9 @@
 
     CGO_ENABLED=0 go build -trimpath -buildvcs=false -mod=vendor -ldflags "-s -w -buildid=" -o /out/… .
 
-The toolchain is this machine's, read-only; modules come from the source's own `vendor/`, the cache is the box's and new
-each time. The manifest's flags are those it may ask for (`build_flags`); what makes a build reproducible comes last.
+The toolchain is this machine's, read-only; modules come from the source's own `vendor/`. The cache is the box's and new
+each time: it begins with the standard library as the service compiled it (`go_std`), or with nothing. The manifest's
+flags are those it may ask for (`build_flags`); what makes a build reproducible comes last.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from km_protocol.kmpkg.manifest import Manifest
+from km_protocol.kmpkg.provenance import Digests, Resource
 
 from plugins_registry.building.box import Job, Surroundings
 from plugins_registry.building.errors import BuildError, SourceRefused
@@ -23,31 +26,44 @@ from plugins_registry.building.sources import Unpacked
 
 GOROOT = "/usr/local/go"
 _OUTPUT = "program"
+_STD = "/go-std.tar"
+_UNPACK = f'mkdir -p "$GOCACHE" && tar --extract --touch --file={_STD} --directory="$GOCACHE" && exec "$@"'
+_BEGIN_WITH_STD = ("/bin/sh", "-c", _UNPACK, "build")
 _ALWAYS = "-s -w -buildid="
 _VENDORED = re.compile(r"^# (\S+) (v\S+)(?: => .*)?$", re.MULTILINE)
 _LEVELS = {"amd64": {"GOAMD64": "v1"}, "arm64": {"GOARM64": "v8.0"}}
 
 
-def recipe(source: Unpacked, platform: str, goroot: Path | None = None) -> Recipe:
-    """Raises `SourceRefused`, or `BuildError` where there is no Go."""
+@dataclass(frozen=True, slots=True)
+class Std:
+    """The compiled standard library: `path` is a build's own copy, a tar archive of a Go build cache."""
+
+    path: Path
+    sha256: str
+
+
+def recipe(source: Unpacked, platform: str, toolchain: Path, std: Std | None = None) -> Recipe:
+    """Raises `SourceRefused`."""
     if not source.has("go.mod"):
         raise SourceRefused("a Go plugin's source has a `go.mod` at its top", "`go mod init` makes one")
-    toolchain = goroot or find_toolchain()
-    environment = _environment(platform, vendored=source.has("vendor/modules.txt"))
+    environment = environment_of(platform, vendored=source.has("vendor/modules.txt"))
     command = [f"{GOROOT}/bin/go", "build", *flags(source.manifest), "-o", f"/out/{_OUTPUT}", "."]
+    shown = mounts_of(toolchain)
+    materials = []
+    if std is not None:
+        command, shown[_STD] = [*_BEGIN_WITH_STD, *command], std.path
+        materials.append(Resource(f"std, compiled for {platform}", Digests(std.sha256)))
 
     def job(around: Surroundings) -> Job:
-        mounts = {around.source: source.directory}
-        if toolchain != Path(GOROOT):  # or it is there already, with all of /usr
-            mounts[GOROOT] = toolchain
-        return Job(command, mounts, environment, around)
+        return Job(command, {around.source: source.directory, **shown}, environment, around)
 
     def collect(files: Files) -> Files:
         if set(files) != {_OUTPUT}:
             raise BuildError("the build left no program", "the source's top must be `package main`")
         return {source.manifest.entry: files[_OUTPUT]}
 
-    return Recipe(job, collect, {"go": _version(toolchain)}, environment, _components(source, toolchain))
+    tools, components = {"go": version(toolchain)}, _components(source, toolchain)
+    return Recipe(job, collect, tools, environment, components, tuple(materials))
 
 
 def flags(manifest: Manifest) -> list[str]:
@@ -76,11 +92,18 @@ def find_toolchain() -> Path:
     return Path(done.stdout.strip())
 
 
-def _version(toolchain: Path) -> str:
+def mounts_of(toolchain: Path) -> dict[str, Path]:
+    """What a box must be shown for `GOROOT` to be the toolchain: nothing where it is there with all of /usr."""
+    return {} if toolchain == Path(GOROOT) else {GOROOT: toolchain}
+
+
+def version(toolchain: Path) -> str:
+    """As in `1.26.8`."""
     return (toolchain / "VERSION").read_text(encoding="utf-8").splitlines()[0].removeprefix("go")
 
 
-def _environment(platform: str, *, vendored: bool) -> dict[str, str]:
+def environment_of(platform: str, *, vendored: bool) -> dict[str, str]:
+    """Go's own settings, none of which a submission has a say in."""
     system, architecture = platform.split("-")
     return {
         "CGO_ENABLED": "0",
@@ -102,7 +125,7 @@ def _environment(platform: str, *, vendored: bool) -> dict[str, str]:
 
 def _components(source: Unpacked, toolchain: Path) -> tuple[Component, ...]:
     """What `vendor/modules.txt` lists, and the standard library."""
-    standard = Component("std", _version(toolchain), "pkg:golang/std")
+    standard = Component("std", version(toolchain), "pkg:golang/std")
     if not source.has("vendor/modules.txt"):
         return (standard,)
     text = (source.directory / "vendor" / "modules.txt").read_text(encoding="utf-8")

@@ -32,6 +32,7 @@ from plugins_registry.building import (
     bill_of_materials,
     box,
     claims,
+    go_std,
     golang,
     kept_files,
     packing,
@@ -86,9 +87,11 @@ def build_payload(pk: int, *, clock: Clock, limits: Limits = LIMITS, choose: Cho
 
 
 def recipe_for(source: Unpacked, platform: str, place: Path) -> Recipe:
-    """How the source is built. Raises `SourceRefused`."""
+    """How the source is built. Raises `SourceRefused`, or `BuildError` where its language has no toolchain."""
     if source.manifest.runtime == "go":
-        return golang.recipe(source, platform)
+        toolchain = golang.find_toolchain()
+        std = go_std.brought(toolchain, platform, Path(settings.TOOLCHAIN_CACHE_DIR), place)
+        return golang.recipe(source, platform, toolchain, std)
     return python.recipe(source, Path(settings.WHEELS_DIR), place)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from core.clock import now
+from core import shared_clock
 from plugins_registry.building import customer_builds, issuing, payloads, requests, wakeup
 from plugins_registry.building.errors import IssuerMissing
 
@@ -16,14 +16,14 @@ from plugins_registry.building.errors import IssuerMissing
 @shared_task(name=wakeup.PAYLOAD, ignore_result=True)
 def build_payload(pk: int) -> None:
     """A revision's payload for one platform."""
-    payloads.build_payload(pk, clock=now)
+    payloads.build_payload(pk, clock=shared_clock.now)
 
 
 @shared_task(name=wakeup.BUILD, ignore_result=True)
 def build_for(pk: int) -> None:
     """A customer's package, as far as it goes without a key."""
     try:
-        ready = customer_builds.embed(pk, clock=now)
+        ready = customer_builds.embed(pk, clock=shared_clock.now)
     except IssuerMissing:
         ready = True  # the signing queue makes the key, and comes back to this
     if ready:
@@ -36,11 +36,11 @@ def sign_build(pk: int) -> None:
     from plugins_registry.signing import package_signer  # noqa: PLC0415 - a worker that builds imports no signer
 
     signer = package_signer()
-    if not issuing.issue(pk, clock=now, signer=signer) and requests.is_waiting(pk):
+    if not issuing.issue(pk, clock=shared_clock.now, signer=signer) and requests.is_waiting(pk):
         wakeup.after_commit(wakeup.BUILD, pk)
 
 
 @shared_task(name=wakeup.RESUME, ignore_result=True)
 def resume_builds() -> None:
     """Builds whose wake-up was lost, or whose worker died."""
-    requests.resume(at=now())
+    requests.resume(at=shared_clock.now())

@@ -94,12 +94,19 @@ def run(
                 yield _result(check, inspection)
 
 
-def found(*, runner: Path | None = None, module_cache: Path | None = None, go_sdk: Path | None = None) -> Surroundings:
+def found(
+    *,
+    runner: Path | None = None,
+    module_cache: Path | None = None,
+    go_sdk: Path | None = None,
+    toolchains: Path | None = None,
+) -> Surroundings:
     """What this machine has; `runner` is `km-client` beside this interpreter, or on PATH, unless it is given."""
     return Surroundings(
         runner=runner or _program("km-client"),
         module_cache=module_cache,
         go_sdk=go_sdk,
+        toolchains=toolchains,
         go=_program("go"),
         ruff=_program("ruff"),
     )

@@ -1,16 +1,21 @@
 """What Go's own tools say: whether the source loads, what it stands on, and `go vet`.
 
 They run without a network, with `-mod=vendor` and `CGO_ENABLED=0`, so nothing of the submission runs: no cgo, no
-generator, no other toolchain. What `go vet` compiles is kept for `trial.py` in a cache of this inspection alone.
+generator, no other toolchain. What `go vet` compiles is kept for `trial.py` in a cache of this inspection alone, which
+begins as a copy of the standard library that the service compiled (`building.go_std`).
 """
 
 from __future__ import annotations
 
 import json
+import platform
 import re
+import sys
+import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from plugins_registry.building import go_std
 from plugins_registry.inspection import box, go_rules
 from plugins_registry.inspection.errors import ToolFailedError, ToolMissingError
 from plugins_registry.inspection.findings import Finding, finding
@@ -19,6 +24,8 @@ from plugins_registry.inspection.source_tree import SourceTree, line_of
 from plugins_registry.inspection.vendored import SDK
 
 LIST, VET = "go_list", "go_vet"
+_COMPILING = frozenset({"vet", "build"})
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _LIMITS = box.Limits(seconds=400.0, memory=4096 * box.MIB, output=32 * box.MIB, file=512 * box.MIB)
 _FIELDS = "ImportPath,Standard,Imports,Deps,Module,Error,DepsErrors,CgoFiles,SFiles,SysoFiles,ForTest"
 _PLACE = re.compile(r"^(?:vet: )?(?:\./)?([^\s:]+\.go):(\d+):(?:(\d+):)? (.*)$")
@@ -60,6 +67,8 @@ def run(inspection: Inspection, arguments: list[str]) -> box.Finished:
         raise ToolMissingError("`go` is not installed")
     root = go.resolve().parent.parent
     cache = inspection.scratch / "go-build"
+    if arguments[0] in _COMPILING and not cache.exists():
+        _begin(cache, root, inspection)
     cache.mkdir(exist_ok=True)
     return box.run(
         [str(root / "bin" / "go"), *arguments],
@@ -69,6 +78,27 @@ def run(inspection: Inspection, arguments: list[str]) -> box.Finished:
         limits=_LIMITS,
         environment=_environment(root, cache, inspection.source),
     )
+
+
+def _begin(cache: Path, root: Path, inspection: Inspection) -> None:
+    """With the compiled standard library, where there is one."""
+    kept = inspection.surroundings.toolchains
+    std = go_std.brought(root, _own_platform(), kept, inspection.scratch) if kept else None
+    if std is not None:
+        with tarfile.open(std.path) as archive:
+            archive.extractall(cache, filter=_of_now)  # noqa: S202 - the service's own, and filtered
+        std.path.unlink()
+
+
+def _of_now(member: tarfile.TarInfo, place: str) -> tarfile.TarInfo:
+    """Go removes from a cache what is older than five days."""
+    return tarfile.data_filter(member, place).replace(mtime=None, deep=False)  # type: ignore[arg-type] # documented
+
+
+def _own_platform() -> str:
+    """As Go names it: `linux-amd64`."""
+    machine = platform.machine().lower()
+    return f"{sys.platform}-{_ARCHITECTURES.get(machine, machine)}"
 
 
 def _environment(root: Path, cache: Path, source: Path) -> Mapping[str, str]:

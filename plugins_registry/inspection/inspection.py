@@ -13,12 +13,14 @@ class Surroundings:
     """`None` is what this machine has not.
 
     `runner` is the author's `km-client`; `module_cache` a Go module cache of the operator's, to compare vendored
-    modules with; `go_sdk` the Go SDK's source; `go`, `ruff` the programs.
+    modules with; `go_sdk` the Go SDK's source; `toolchains` where compiled standard libraries are kept; `go`, `ruff`
+    the programs.
     """
 
     runner: Path | None = None
     module_cache: Path | None = None
     go_sdk: Path | None = None
+    toolchains: Path | None = None
     go: Path | None = None
     ruff: Path | None = None
 

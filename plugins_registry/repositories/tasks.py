@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from core.clock import now
+from core import shared_clock
 from plugins_registry.repositories import rounds, wakeup
 
 
 @shared_task(name=wakeup.PUBLISH, ignore_result=True)
 def publish() -> None:
     """Somebody marked a repository, or it is time to look."""
-    rounds.publish_everything(at=now())
+    rounds.publish_everything(at=shared_clock.now())

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from core import redis_client
-from core.redis_client import Breaker
+from core.breaker import Breaker
 
 NOBODY_LISTENS = "redis://127.0.0.1:1/0"
 

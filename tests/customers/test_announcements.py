@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 
 from core import redis_client
+from core.breaker import Breaker
 from customers import announcements, proofs
 from tests.end_to_end.production_servers import Redis
 
@@ -25,7 +26,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
     running = Redis(tmp_path)
     running.start()
     monkeypatch.setattr(settings, "REDIS_URL", running.url)
-    monkeypatch.setattr(redis_client, "breaker", redis_client.Breaker(0.0))
+    monkeypatch.setattr(redis_client, "breaker", Breaker(0.0))
     monkeypatch.setattr(announcements, "LOOK_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(announcements._Seen, "look_at", float("-inf"))
     announcements.look()

@@ -1,4 +1,4 @@
-"""One real service for all tests of a worker process, and a laptop of its own for each test."""
+"""One real service for all tests of a worker process, one in production, and a laptop of its own for each test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.laptop import Laptop
+from tests.end_to_end.production_servers import are_installed
+from tests.end_to_end.production_stack import Stack
 from tests.end_to_end.service import Account, Service
+
+DATABASE_SECONDS = 3.0  # what a request waits for an answer of PostgreSQL, instead of eight
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +22,16 @@ def service(tmp_path_factory: pytest.TempPathFactory, own_home: Path) -> Iterato
     running = Service(tmp_path_factory.mktemp("service")).start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def production(tmp_path_factory: pytest.TempPathFactory, own_home: Path) -> Iterator[Stack]:
+    """The production service that the tests of faults break and mend; each sends as customers of its own."""
+    if not are_installed():
+        pytest.skip("PostgreSQL or Redis is not installed")
+    directory = tmp_path_factory.mktemp("production")
+    with Stack(directory, small_disk=True, KM_DATABASE_TIMEOUT_SECONDS=str(DATABASE_SECONDS)) as running:
+        yield running
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ A part of what is sent is sent again after it was acknowledged, and each client'
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import random
 import threading
@@ -35,11 +36,13 @@ PATIENCE_SECONDS = 0.1  # instead of the 2 to 9 s that Retry-After asks for
 
 @dataclass
 class Answers:
-    """What the service answered. `seconds` are of the requests it took over; `refusals` count by status, 0 for none."""
+    """What the service answered. `seconds` are of the requests it took over, `slowest` of all; `refusals` count by
+    status, 0 for none."""
 
     seconds: list[float] = field(default_factory=list)
     refusals: dict[int, int] = field(default_factory=dict)
     without_retry_after: int = 0
+    slowest: float = 0.0
 
     def percentile(self, share: float) -> float:
         """Of the answers with 200, in seconds."""
@@ -47,10 +50,16 @@ class Answers:
 
 
 class Load:
-    """`senders` clients with one key. One that does not `insist` never sends a refused batch again."""
+    """`senders` clients that take `keys` in turn. One that does not `insist` never sends a refused batch again."""
 
     def __init__(
-        self, address: tuple[str, int], key: str, *, senders: int = SENDERS, insist: bool = True, name: str = "s"
+        self,
+        address: tuple[str, int],
+        *keys: str,
+        senders: int = SENDERS,
+        insist: bool = True,
+        name: str = "s",
+        batch_events: int = BATCH_EVENTS,
     ) -> None:
         self.acknowledged: set[str] = set()
         self.batches = 0
@@ -58,10 +67,11 @@ class Load:
         self.answers = Answers()
         self._address = address
         self._insist = insist
-        self._headers = {"Authorization": f"Bearer {key}", "Content-Encoding": "zstd"}
+        self._batch_events = batch_events
+        self._keys = keys
         self._stopping = threading.Event()
         self._mutex = threading.Lock()
-        self._threads = [threading.Thread(target=self._run, args=(f"{name}{number}",)) for number in range(senders)]
+        self._threads = [threading.Thread(target=self._run, args=(name, number, senders)) for number in range(senders)]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -85,21 +95,24 @@ class Load:
             answers, self.answers = self.answers, Answers()
         return answers
 
-    def _run(self, session: str) -> None:
+    def _run(self, name: str, number: int, senders: int) -> None:
         connection = http.client.HTTPConnection(*self._address, timeout=TIMEOUT_SECONDS)
-        for body, ids in _batches(session):
+        keys = itertools.cycle(self._keys[number::senders] or self._keys)
+        for (body, ids), key in zip(batches(f"{name}{number}", self._batch_events), keys, strict=False):
             if self._stopping.is_set():
                 break
             again = random.random() < REPEATED
-            if self._send_until_acknowledged(connection, body, ids) and again:
-                self._send(connection, body)
+            if self._send_until_acknowledged(connection, key, body, ids) and again:
+                self._send(connection, key, body)
         connection.close()
 
-    def _send_until_acknowledged(self, connection: http.client.HTTPConnection, body: bytes, ids: set[str]) -> bool:
+    def _send_until_acknowledged(
+        self, connection: http.client.HTTPConnection, key: str, body: bytes, ids: set[str]
+    ) -> bool:
         self.offered += len(ids)
         while True:
             begun = time.perf_counter()
-            status = self._send(connection, body)
+            status = self._send(connection, key, body)
             if status == 200:
                 with self._mutex:
                     self.answers.seconds.append(time.perf_counter() - begun)
@@ -109,15 +122,19 @@ class Load:
             if not self._insist or self._stopping.wait(PATIENCE_SECONDS):
                 return False
 
-    def _send(self, connection: http.client.HTTPConnection, body: bytes) -> int:
+    def _send(self, connection: http.client.HTTPConnection, key: str, body: bytes) -> int:
+        headers = {"Authorization": f"Bearer {key}", "Content-Encoding": "zstd"}
+        begun = time.perf_counter()
         try:
-            connection.request("POST", "/api/events", body, self._headers)
+            connection.request("POST", "/api/events", body, headers)
             response = connection.getresponse()
             answer = response.read()
         except (OSError, http.client.HTTPException):
             connection.close()
             self._note(0, None)
             return 0
+        with self._mutex:
+            self.answers.slowest = max(self.answers.slowest, time.perf_counter() - begun)
         if response.status == 200:
             assert not json.loads(answer)["rejected"], answer
         else:
@@ -130,16 +147,16 @@ class Load:
             self.answers.without_retry_after += status in {429, 503} and not (retry_after or "").isdigit()
 
 
-def _batches(session: str) -> Iterator[tuple[bytes, set[str]]]:
+def batches(session: str, size: int) -> Iterator[tuple[bytes, set[str]]]:
     """Bodies and the ids in them, in pairs that change places."""
     while True:
-        pair = [_batch(session), _batch(session)]
+        pair = [_batch(session, size), _batch(session, size)]
         random.shuffle(pair)
         yield from pair
 
 
-def _batch(session: str) -> tuple[bytes, set[str]]:
-    events: list[dict[str, Any]] = [an_event(session_id=session) for _ in range(BATCH_EVENTS)]
+def _batch(session: str, size: int) -> tuple[bytes, set[str]]:
+    events: list[dict[str, Any]] = [an_event(session_id=session) for _ in range(size)]
     random.shuffle(events)
     text = json.dumps({"events": events}).encode()
     return zstandard.compress(text), {str(UUID(event["id"])) for event in events}

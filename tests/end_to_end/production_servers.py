@@ -1,11 +1,14 @@
-"""A PostgreSQL and a Redis of a test's own, that can be killed, stopped and started again at the same address.
+"""A PostgreSQL and a Redis of a test's own, to be killed, frozen, filled up and started again at the same address.
 
-database, broker = PostgreSQL(), Redis(directory)
-database.start(); database.kill(); database.start(); database.destroy()
+    database, broker = PostgreSQL(), Redis(directory)
+    database.start(); database.kill(); database.start(); database.destroy()
+
+The service is an ordinary role of the database; `ask` is its superuser, whom no limit and no test locks out.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -22,6 +25,8 @@ from tests.end_to_end.waiting import eventually
 from tests.events.databases import START_TIMEOUT_SECONDS, postgres_programs
 
 CONNECTIONS = 100
+DISK_MEGABYTES = 512  # of memory, and only what is used of it
+ROLE = "service"
 
 
 def are_installed() -> bool:
@@ -37,18 +42,22 @@ def free_port() -> int:
 
 
 class PostgreSQL:
-    """One cluster, reached over the loopback, whose commits are synced as an installed one's are."""
+    """One cluster, reached over the loopback, whose commits are synced as an installed one's are. With `small_disk` its
+    disk is a small one of its own, in memory, where that may be mounted."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, small_disk: bool = False) -> None:
         programs = postgres_programs()
         assert programs is not None
         self.programs = programs
         self.port = free_port()
-        self.url = f"postgres://km@127.0.0.1:{self.port}/postgres"
+        self.url = f"postgres://{ROLE}@127.0.0.1:{self.port}/postgres"
+        self.superuser_url = f"postgres://km@127.0.0.1:{self.port}/postgres"
         # Not below pytest's directory, which is for one user only: as root, PostgreSQL has to run as another.
         self._owned = tempfile.TemporaryDirectory(prefix="km-db-", ignore_cleanup_errors=True)
         self.directory = Path(self._owned.name)
         self._data = self.directory / "data"
+        self.has_own_disk = small_disk and _mount(self.directory)
+        self._ballast = self.directory / "ballast"
         if os.geteuid() == 0:
             shutil.chown(self.directory, "postgres", "postgres")
         self._run("initdb", "--username", "km", "--auth", "trust", "--no-sync")
@@ -66,10 +75,12 @@ class PostgreSQL:
         """Start it, after a crash too, and wait until it answers."""
         options = (
             f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='{self.directory}'"
-            f" -c max_connections={CONNECTIONS}"
+            f" -c max_connections={CONNECTIONS} -c max_wal_size=128MB"
         )
         log = str(self.directory / "log")
         self._run("pg_ctl", "--wait", "-t", START_TIMEOUT_SECONDS, "--options", options, "--log", log, "start")
+        if not self.ask("SELECT FROM pg_roles WHERE rolname = %s", ROLE):
+            self.tell(f"CREATE ROLE {ROLE} LOGIN", f"GRANT ALL ON SCHEMA public TO {ROLE}")
 
     def stop(self) -> None:
         """Stop it at once; what is committed is on disk."""
@@ -79,6 +90,8 @@ class PostgreSQL:
     def destroy(self) -> None:
         """Stop it and delete its data."""
         self.stop()
+        if self.has_own_disk:
+            subprocess.run(["umount", "--lazy", str(self.directory)], check=True)
         self._owned.cleanup()
 
     def pid(self) -> int | None:
@@ -89,20 +102,74 @@ class PostgreSQL:
 
     def kill(self) -> None:
         """`kill -9` of every process of it, at once."""
-        pid = self.pid()
-        assert pid is not None
-        main = psutil.Process(pid)
-        main.suspend()  # so that it starts nobody whom the next line does not see
-        group = [main, *main.children(recursive=True)]
+        group = self.freeze()
         for process in group:
             process.kill()
         psutil.wait_procs(group, timeout=10)
         (self._data / "postmaster.pid").unlink()  # of a process that is gone: its number may be another's by now
 
+    def freeze(self) -> list[psutil.Process]:
+        """Have it take connections and statements, and answer nothing, until `thaw`; its processes."""
+        pid = self.pid()
+        assert pid is not None
+        main = psutil.Process(pid)
+        main.suspend()  # first, so that it starts nobody whom the next line does not see
+        group = [main, *main.children(recursive=True)]
+        for process in group[1:]:
+            process.suspend()
+        return group
+
+    def thaw(self) -> None:
+        """Have it go on."""
+        for process in reversed(self.freeze()):
+            process.resume()
+
+    def fill_disk(self) -> None:
+        """Leave it no byte to write."""
+        assert self.has_own_disk
+        with self._ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(2**16))
+
+    def free_disk(self) -> None:
+        """Give back what `fill_disk` took."""
+        self._ballast.unlink()
+
     def ask(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Rows, read over a connection of one's own."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
+        with psycopg.connect(self.superuser_url, autocommit=True) as connection:
             return connection.execute(query.encode(), parameters or None).fetchall()
+
+    def tell(self, *statements: str) -> None:
+        """Execute `statements`, each in a transaction of its own."""
+        with psycopg.connect(self.superuser_url, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    def set(self, **settings: str) -> None:
+        """Change settings of the running server; a blank one is the default again."""
+        self.tell(
+            *(
+                f"ALTER SYSTEM SET {name} = '{value}'" if value else f"ALTER SYSTEM RESET {name}"
+                for name, value in settings.items()
+            ),
+            "SELECT pg_reload_conf()",
+        )
+
+    def end_connections(self, role: str = ROLE) -> int:
+        """End all of `role`; how many there were."""
+        query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = %s"
+        return int(self.ask(query, role)[0][0])
+
+
+def _mount(directory: Path) -> bool:
+    """Whether `directory` is a small file system of its own now."""
+    size = f"size={DISK_MEGABYTES}m,mode=0700"
+    mount = ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(directory)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        return False
+    shutil.chown(directory, "postgres", "postgres")
+    return True
 
 
 class Redis:

@@ -12,7 +12,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
 START_SECONDS = 120  # seven processes of Python on a busy machine with two cores
 STOP_SECONDS = 30
+POOL = {"enterprise": 130, "pro": 2, "free": 2}  # customers for all tests of a stack
 SECRETS = ("KM_SECRET_KEY", "KM_API_KEY_PEPPER", "KM_SIGNING_KEY_PASSPHRASE", "KM_SIGNER_PASSPHRASE")
 
 
@@ -47,12 +49,13 @@ def production_environment(directory: Path, database_url: str, redis_url: str) -
 class Stack:
     """The servers and the service. `ready` is what `serve --json` printed."""
 
-    def __init__(self, directory: Path, **settings: str) -> None:
+    def __init__(self, directory: Path, *, small_disk: bool = False, **settings: str) -> None:
         self.directory = directory
-        self.database = PostgreSQL()
+        self.database = PostgreSQL(small_disk=small_disk)
         self.redis = Redis(directory)
         self.environment = production_environment(directory / "data", self.database.url, self.redis.url) | settings
         self.ready: dict[str, Any] = {}
+        self._customers: dict[str, list[dict[str, str]]] = {}
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
@@ -157,26 +160,43 @@ class Stack:
         assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def make_customer(self, name: str, tier: str = "enterprise") -> dict[str, str]:
-        """A new customer: `customer`, `key_id`, `api_key`, `login`, `password`."""
-        email = f"{name.lower()}@example.com"
-        made: dict[str, str] = json.loads(
-            self.manage("create_customer", "--name", name, "--tier", tier, "--email", email, "--json")
-        )
-        return made
+    @contextmanager
+    def beside(self, role: str, *arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+        """One more management command of the service's, in `role` and with `variables` of its own, until the end."""
+        environment = self.environment | {"KM_PRODUCTION": "true", "KM_ROLE": role} | variables
+        with self.log_path.open("a") as log:
+            process = subprocess.Popen(
+                [*MANAGE, *arguments], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True
+            )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            finally:
+                process.kill()
 
-    def make_customers(self, tiers: Mapping[str, str]) -> dict[str, dict[str, str]]:
-        """A new customer for each name, of that tier; all by one process, for starting one takes seconds."""
+    def customer(self, tier: str = "enterprise") -> dict[str, str]:
+        """A customer nobody else has: `customer`, `key_id`, `api_key`."""
+        if not self._customers:
+            self._customers = self._made(POOL)
+        return self._customers[tier].pop()
+
+    def _made(self, tiers: Mapping[str, int]) -> dict[str, list[dict[str, str]]]:
+        """New customers, so many of each tier; all by one process, for starting one takes seconds."""
         code = (
-            "import json, sys; from core.clock import now; from customers import accounts, api_keys\n"
+            "import json; from core.clock import now; from customers import accounts, api_keys\n"
             "made = {}\n"
-            f"for name, tier in {dict(tiers)!r}.items():\n"
-            "    customer = accounts.create_customer(name, tier, at=now())\n"
-            "    key = api_keys.issue(customer, 'laptop', at=now())\n"
-            "    made[name] = {'customer': customer.public_id, 'key_id': key.key.public_id, 'api_key': key.secret}\n"
+            f"for tier, count in {dict(tiers)!r}.items():\n"
+            "    for number in range(count):\n"
+            "        customer = accounts.create_customer(f'{tier} {number}', tier, at=now())\n"
+            "        key = api_keys.issue(customer, 'laptop', at=now())\n"
+            "        one = {'customer': customer.public_id, 'key_id': key.key.public_id, 'api_key': key.secret}\n"
+            "        made.setdefault(tier, []).append(one)\n"
             "print(json.dumps(made))"
         )
-        made: dict[str, dict[str, str]] = json.loads(self.manage("shell", "--verbosity", "0", "--command", code))
+        made: dict[str, list[dict[str, str]]] = json.loads(self.manage("shell", "--verbosity", "0", "--command", code))
         return made
 
     def wait_until_drained_of(self, ids: set[str], *, within: float = 30.0) -> None:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from django.conf import settings
 from km_client.registry.offers import own_platform
 
 from tests.end_to_end.laptop import Laptop
@@ -25,7 +26,8 @@ from tests.end_to_end.service import Account, Service
 TIERS = ("free", "pro", "enterprise")
 SETTINGS = {
     "KM_LEASE_REFRESH_SECONDS": "1",  # how late a laptop learns of another tier; 300 where nobody waits
-    "KM_GO_PLATFORMS": own_platform(),  # each is built twice, from nothing
+    "KM_GO_PLATFORMS": own_platform(),  # each is built twice
+    "KM_TOOLCHAIN_CACHE_DIR": str(settings.TOOLCHAIN_CACHE_DIR),  # the standard library: compiled once for all tests
 }
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from tests.end_to_end.answer_thief import AnswerThief
 from tests.end_to_end.laptop import Laptop
+from tests.end_to_end.production_checks import assert_only_503
+from tests.end_to_end.production_load import Load
 from tests.end_to_end.raw_client import RawClient
 from tests.end_to_end.service import Account, Service
 from tests.end_to_end.test_stored import assert_everything_stored, assert_stored_as_sent, messages
@@ -193,6 +198,42 @@ def test_a_full_disk_stops_the_recording_never_the_stream_and_is_reported(
     assert "disk_full" in gaps[0].message
     kept = [event for event in own_service.stored(session_id) if event.method != "kilometers/recording_gap"]
     assert kept, "what fitted on the disk is stored"
+
+
+@pytest.fixture
+def service_on_a_tiny_disk(tmp_path: Path) -> Iterator[Service]:
+    """A service whose data directory is a file system of 64 MiB."""
+    directory = tmp_path / "service"
+    directory.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(directory)]
+    if os.getuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("a full disk needs root and the right to mount a tmpfs")
+    service = Service(directory).start()
+    yield service
+    service.stop()
+    subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
+def test_a_full_disk_of_the_service_is_answered_503_and_space_is_all_it_needs(service_on_a_tiny_disk: Service) -> None:
+    service = service_on_a_tiny_disk
+    key, ballast = service.create_customer(tier="enterprise").api_key, service.data_dir / "ballast"
+    with Load(("127.0.0.1", service.port), key, senders=2) as sent:
+        sent.await_batches(10)
+        with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(2**16))
+        eventually(lambda: sent.answers.refusals.get(503, 0) > 5, what="requests are answered 503")
+        ballast.unlink()
+        sent.await_batches(10)
+    assert_only_503(sent)
+    eventually(lambda: sent.acknowledged <= stored_ids(service), what="all that was acknowledged is stored")
+
+
+def stored_ids(service: Service) -> set[str]:
+    """Of all events."""
+    path = service.data_dir / "kilometers.sqlite3"
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as database:
+        return {str(UUID(row[0])) for row in database.execute("SELECT id FROM events_event")}
 
 
 def test_an_unusable_data_directory_costs_the_recording_never_the_stream(laptop: Laptop, session_id: str) -> None:

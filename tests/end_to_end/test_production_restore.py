@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import requests
 
+from tests.end_to_end.production_checks import assert_stored_once
 from tests.end_to_end.production_load import Load
-from tests.end_to_end.production_servers import PostgreSQL, are_installed
+from tests.end_to_end.production_servers import PostgreSQL
 from tests.end_to_end.production_stack import Stack
 from tests.end_to_end.service import Account, Service
 from tests.end_to_end.waiting import eventually
@@ -93,28 +94,32 @@ def _assert_goes_on(service: Service, account: Account, kept: set[str]) -> None:
 
 
 @pytest.mark.servers
-@pytest.mark.skipif(not are_installed(), reason="PostgreSQL or Redis is not installed")
-def test_a_production_service_comes_back_from_pg_dump_in_another_cluster(tmp_path: Path) -> None:
-    with Stack(tmp_path) as stack:
-        customer = stack.make_customer("Restored")
-        other = PostgreSQL()
-        with Load(stack.address, customer["api_key"], senders=2) as load:
-            load.await_batches(10)
-            kept = set(load.acknowledged)
-            dump = str(other.directory / "kilometers.dump")
-            stack.database.run("pg_dump", "--format", "custom", "--file", dump, stack.database.url)
-        seen = lease_number(stack.ready["url"], customer["api_key"])
-        stack.stop()
-        stack.database.destroy()
-        shutil.rmtree(stack.directory / "data")
-        (stack.directory / "data").mkdir()
-        stack.database = other
-        other.start()
-        other.run("pg_restore", "--clean", "--if-exists", "--no-owner", "--exit-on-error", "--dbname", other.url, dump)
-        stack.environment["KM_DATABASE_URL"] = stack.database.url
-        stack.serve()
-        stack.manage("after_restore")
-        assert lease_number(stack.ready["url"], customer["api_key"]) > seen
-        with Load(stack.address, customer["api_key"], senders=2, name="after") as more:
-            more.await_batches(5)
-        stack.wait_until_drained_of(kept | more.acknowledged)
+@pytest.mark.xdist_group("production")
+def test_a_service_stopped_in_mid_load_keeps_all_and_comes_back_from_pg_dump_in_another_cluster(
+    production: Stack,
+) -> None:
+    customer, first = production.customer(), production.database
+    second = PostgreSQL(small_disk=True)
+    second.start()
+    with Load(production.address, customer["api_key"], senders=2) as load:
+        load.await_batches(10)
+        kept = set(load.acknowledged)
+        dump = str(second.directory / "kilometers.dump")
+        second.run("pg_dump", "--format", "custom", "--file", dump, first.url)
+        seen = lease_number(production.ready["url"], customer["api_key"])
+        load.await_batches(10)
+        assert production.stop() == 0  # and no process is left of it
+    production.manage("drain_inbox")
+    assert_stored_once(production, load, customer)
+    first.destroy()
+    shutil.rmtree(production.directory / "data")
+    (production.directory / "data").mkdir()
+    production.database = second  # the tests that follow go on with what was restored
+    second.run("pg_restore", "--clean", "--if-exists", "--no-owner", "--exit-on-error", "--dbname", second.url, dump)
+    production.environment["KM_DATABASE_URL"] = second.url
+    production.serve()
+    production.manage("after_restore")
+    assert lease_number(production.ready["url"], customer["api_key"]) > seen
+    with Load(production.address, customer["api_key"], senders=2, name="after") as more:
+        more.await_batches(5)
+    production.wait_until_drained_of(kept | more.acknowledged)

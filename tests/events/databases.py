@@ -75,7 +75,10 @@ def postgres_in(directory: Path, programs: Path) -> Iterator[dict[str, Any]]:
     start = [*control, "--options", options, "--log", str(directory / "log"), "start"]
     subprocess.run(start, check=True, stdout=subprocess.DEVNULL, cwd=directory)
     try:
-        yield environ.Env.db_url_config(f"postgres://km@/postgres?host={directory}") | {"HOST": str(directory)}
+        yield environ.Env.db_url_config(f"postgres://km@/postgres?host={directory}") | {
+            "ENGINE": "core.postgresql",
+            "HOST": str(directory),
+        }
     finally:
         subprocess.run([*control, "--mode", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL, cwd=directory)
 

@@ -9,12 +9,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.core.management import call_command
+
 from core.clock import now
 from core.paging import Page
+from customers import accounts, proofs
 from customers.models import Customer
 from events.drain import Drained
 from events.event_ids import DAY, day_of
-from tests.events.samples import a_call, uuid_of
+from events.rows import EventRow
+from tests.events.conftest import sender_for
+from tests.events.samples import a_call, answer_of, drain_everything, uuid_of
 
 DAYS = 6
 TOOLS = ("git_log", "git_show", "git_diff")
@@ -50,6 +55,39 @@ def traffic(chance: random.Random) -> list[dict[str, Any]]:
     for each in events:
         each |= {"sequence": int(datetime.fromisoformat(each["timestamp"]).timestamp() * 1000), "size": 100}
     return events
+
+
+def drained_world() -> World:
+    """The week of two customers, sent in companies, out of order and in part twice, and drained: all there is."""
+    call_command("flush", verbosity=0, interactive=False)
+    proofs.forget_all()
+    chance = random.Random(8318)
+    customers = [accounts.create_customer(name, "enterprise", at=now()) for name in ("Acme", "Globex")]
+    sent, bodies = {}, []
+    for customer in customers:
+        events = traffic(chance)
+        sent[customer.pk] = events
+        mixed = chance.sample(events, len(events))  # reordered
+        parts = [mixed[start : start + 23] for start in range(0, len(mixed), 23)]
+        bodies += [(customer, part) for part in [*parts, *chance.sample(parts, 4)]]  # and some of them twice
+        bodies.append((customer, chance.sample(events, 30)))  # and some events in yet another company
+    chance.shuffle(bodies)
+    total = Drained()
+    for number, (customer, part) in enumerate(bodies):
+        answer_of(sender_for(customer).post(part))
+        if number % 7 == 6:
+            total += drain_everything()
+    return World(customers, sent, total + drain_everything())
+
+
+def ids(rows: Sequence[EventRow]) -> list[str]:
+    """Their ids, as they were sent."""
+    return [str(row.id) for row in rows]
+
+
+def ids_of(events: Sequence[dict[str, Any]]) -> list[str]:
+    """The same of events as they were sent."""
+    return [event["id"] for event in events]
 
 
 def every(page_after: Callable[[str | None], Page[Any]]) -> list[Any]:

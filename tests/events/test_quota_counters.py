@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from core import redis_client
+from core.breaker import Breaker
 from customers.models import Customer
 from events import quotas
 from events.models import DailyUsage
@@ -59,7 +60,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 @pytest.fixture
 def shared(server: Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisStore]:
     """An empty store, as one process sees it."""
-    monkeypatch.setattr(redis_client, "breaker", redis_client.Breaker(0.0))
+    monkeypatch.setattr(redis_client, "breaker", Breaker(0.0))
     client = redis_client.connect(server.url)
     client.flushall()
     yield RedisStore(client)

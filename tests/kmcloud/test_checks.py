@@ -19,7 +19,7 @@ from kmcloud import celery_app, checks
 from kmcloud.roles import WORKERS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-POSTGRES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "km"}}
+POSTGRES = {"default": {"ENGINE": "core.postgresql", "NAME": "km"}}
 SOUND = {
     "PRODUCTION": True,
     "DEBUG": False,

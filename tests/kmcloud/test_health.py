@@ -11,6 +11,7 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 
+from core import shared_clock
 from core.clock import now
 from events.models import InboxEntry, QuarantinedEntry
 from events.sweeper import WORKER, beat
@@ -22,7 +23,7 @@ def no_proof(db: None) -> Iterator[None]:
     """A proof of an earlier test is none for this one."""
     health._Proof.at = float("-inf")
     yield
-    health._Proof.at = float("-inf")
+    health._Proof.at, health._Proof.seconds = float("-inf"), 0.0
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +88,23 @@ def test_a_database_that_cannot_be_written_is_503(monkeypatch: pytest.MonkeyPatc
     assert (status, answer["status"]) == (503, "unavailable")
     assert "full" not in json.dumps(answer)
     assert ask("/livez")[0] == 200
+
+
+def test_writes_that_take_long_are_told_and_events_still_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "SLOW_WRITE_SECONDS", 0.0)
+    status, answer = ask("/health")
+    assert (status, answer["status"], answer["checks"]["database"]["status"]) == (200, "degraded", "degraded")
+    assert "writes take" in answer["checks"]["database"]["detail"]
+    assert ask("/readyz") == (200, {"status": "degraded"})
+
+
+@pytest.mark.parametrize("days", [2, -2])
+def test_a_clock_that_is_off_is_told(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+    beat(WORKER, now=now())
+    monkeypatch.setattr(shared_clock, "offset", lambda: timedelta(days=days))
+    _, answer = ask("/health")
+    assert (answer["status"], answer["checks"]["clock"]["status"]) == ("degraded", "degraded")
+    assert f"{days * 86400:+d} s" in answer["checks"]["clock"]["detail"]
 
 
 def test_probes_write_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,13 @@ def test_the_signer_is_given_the_registrys_and_no_other() -> None:
     assert held == {"KM_SIGNER_PASSPHRASE", "KM_HSM_PIN"}
 
 
+@pytest.mark.parametrize(("secret", "holders"), [("KM_METRICS_TOKEN", {"web"}), ("KM_OTLP_HEADERS", {"maintenance"})])
+def test_the_keys_of_monitoring_are_given_to_who_uses_them_and_to_no_other(secret: str, holders: set[str]) -> None:
+    assert {role for role in ROLES if secret in environment_of(role, GIVEN)} == holders
+    assert {role for role in ROLES if secret + FILE_SUFFIX in environment_of(role, GIVEN)} == holders
+    assert secret in EVERYTHING.secrets
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_every_role_starts_with_what_it_is_given(role: str, tmp_path: Path) -> None:
     """In production nothing is invented, so a secret that a role needs after all would stop it here."""

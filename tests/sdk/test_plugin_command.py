@@ -16,7 +16,7 @@ from km_client.errors import ClientError
 from km_plugin_sdk.project import create, go_build_command, read_manifest
 from km_plugin_sdk.testing import PluginProcess, golden_events
 
-from tests.sdk.go_toolchain import CACHES, HAS_GO, ROOT, run_go
+from tests.sdk.go_toolchain import CACHES, HAS_GO, ONCE, ROOT, run_go
 
 needs_go = pytest.mark.skipif(not HAS_GO, reason="Go is not installed")
 
@@ -45,7 +45,7 @@ def test_a_new_python_plugin_passes_its_tests_builds_and_runs(
 
 @needs_go
 def test_a_new_go_plugin_passes_its_tests_builds_and_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in CACHES.items():
+    for name, value in (CACHES | ONCE).items():
         monkeypatch.setenv(name, value)
     assert run("new", "--lang", "go", "slow-linux-test", "--directory", tmp_path) == 0
     project = tmp_path / "slow-linux-test"

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from core.clock import now
+from core import shared_clock
 from events import retention, stores
 
 
@@ -14,7 +14,7 @@ class Command(BaseCommand):
     help = "Delete events, sessions and rollups older than each customer's tier keeps. Never the inbox."
 
     def handle(self, *_: Any, **__: Any) -> str:
-        stores.current().prepare(now=now())
-        gone = retention.expire(now=now())
+        stores.current().prepare(now=shared_clock.now())
+        gone = retention.expire(now=shared_clock.agreed())
         dropped = f", dropped {gone.partitions} partitions" if gone.partitions else ""
         return f"deleted {gone.events} events, {gone.sessions} sessions, {gone.rollups} rollups{dropped}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from core.clock import now
+from core import shared_clock
 from events import quarantine
 from events.models import QuarantinedEntry
 
@@ -22,5 +22,5 @@ class Command(BaseCommand):
         if bool(options["ids"]) == options["all"]:
             raise CommandError("give the numbers to put back, or `--all`")
         ids = options["ids"] or QuarantinedEntry.objects.values_list("pk", flat=True)
-        count = quarantine.redrive(ids, now=now())
+        count = quarantine.redrive(ids, now=shared_clock.now())
         return f"{count} put back; a worker stores them within seconds"

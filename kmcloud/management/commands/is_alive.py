@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError
 
-from core.clock import now
+from core import shared_clock
 from events.models import Heartbeat
 from events.sweeper import WORKER
 from kmcloud.health import WORKER_SILENT_SECONDS
@@ -30,11 +30,12 @@ class Command(BaseCommand):
         name = WORKER if role == INGEST else role
         try:
             last = Heartbeat.objects.filter(name=name).values_list("at", flat=True).first()
+            moment = shared_clock.now()
         except (DatabaseError, InterfaceError) as error:
             raise CommandError(f"{role}: the database cannot be asked: {error}") from None
         if last is None:
             raise CommandError(f"{role}: has never run")
-        age = (now() - last).total_seconds()
+        age = (moment - last).total_seconds()
         if age > WORKER_SILENT_SECONDS:
             raise CommandError(f"{role}: silent for {age:.0f} s\nlook at its log")
         return f"{role}: {age:.0f} s ago"

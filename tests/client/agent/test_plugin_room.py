@@ -3,101 +3,23 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Collection, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 from km_client import config as configs
 from km_client import paths
-from km_client.agent.accounts import Accounts
-from km_client.agent.delivery import Destination
-from km_client.agent.plugin_room import PluginRoom
-from km_client.capture.spool import Session
 from km_client.config import Config
-from km_client.entitlement.account import Account
-from km_client.entitlement.entitled import NO_ACCOUNT, Entitled
-from km_client.entitlement.plugin_tokens import PluginIdentity
-from km_client.plugins import report
-from km_client.plugins.report import AccountReport, PluginReport
-from km_plugin_sdk.testing import TokenIssuer
-from km_protocol.api_keys import ApiKey
-from km_protocol.claims import LeaseState
-from km_protocol.envelope import Event
 
-KEY = Destination("http://127.0.0.1:1", ApiKey("km_live_" + "0" * 36))
-PLUGIN = '''"""Prints what it is told, and every event."""
-
-from km_plugin_sdk import Plugin, PluginConfig, StreamEvent, serve
+from tests.client.agent.plugin_rig import KEY, PLUGIN, Rig, events, session
 
 
-class Told(Plugin):
-    def initialize(self, config: PluginConfig) -> None:
-        print("told", sorted(config.features), config.tier, config.custom_settings, flush=True)
-
-    def update_config(self, config: PluginConfig) -> None:
-        self.initialize(config)
-
-    def handle_stream_event(self, event: StreamEvent) -> None:
-        print("event", event.sequence, flush=True)
-
-
-if __name__ == "__main__":
-    serve(Told())
-'''
-
-
-class MemoryAccount(Account):
-    """What an account says, signed, without a server: `becomes` is its refresh."""
-
-    issuer = TokenIssuer()
-
-    def __init__(self) -> None:
-        self.entitled, self.problem, self.wanted, self._generation = NO_ACCOUNT, "", list[PluginIdentity](), 0
-
-    @property
-    def generation(self) -> int:
-        return self._generation
-
-    def becomes(self, tier: str, *features: str) -> None:
-        all_features = NO_ACCOUNT.features | set(features)
-        lease = self.issuer.lease(customer_id="cus_1", at=time.time(), features=sorted(all_features), tier=tier)
-        self.entitled = Entitled("cus_1", tier, "active", all_features, {}, lease, self.issuer.jwks, LeaseState.VALID)
-        self.problem = "the server was asked"
-        self._generation += 1
-
-    def now(self) -> Entitled:
-        return self.entitled
-
-    def want(self, identities: Collection[PluginIdentity]) -> None:
-        self.wanted = list(identities)
-
-    def token(self, name: str) -> str:  # noqa: ARG002
-        return ""
-
-    def report(self) -> AccountReport:
-        return AccountReport(KEY.url, "km_live_0000", tier=self.entitled.tier, problem=self.problem)
-
-    def stop(self, timeout: float) -> None:  # noqa: ARG002
-        self.wanted = []
-
-
-class MemoryAccounts(Accounts):
-    def __init__(self, account: MemoryAccount) -> None:
-        super().__init__(lambda: None)
-        self._accounts[KEY] = account
-
-
-class World:
-    """A room, its one account, and the settings as they stand."""
+class World(Rig):
+    """The rig, and a person's own plugins."""
 
     def __init__(self, tmp_path: Path) -> None:
+        super().__init__()
         self.tmp_path = tmp_path
-        self.account = MemoryAccount()
-        self.room = PluginRoom(MemoryAccounts(self.account))
-        self.config = configs.load(environment={})
 
     def plugin(self, name: str = "told", **manifest: object) -> Path:
         directory = self.tmp_path / name
@@ -116,22 +38,6 @@ class World:
         (directory / "manifest.json").write_text(json.dumps(said | manifest))
         return directory
 
-    def until(self, what: str, claim: Callable[[PluginReport], bool], key: str = "told") -> PluginReport:
-        """Rounds, as the agent makes them, until `claim` holds."""
-        deadline = time.monotonic() + 30
-        while True:
-            self.room.round(self.config)
-            row = self.reports().get(key)
-            if row and claim(row):
-                return row
-            assert time.monotonic() < deadline, f"{what}: {row}"
-            time.sleep(0.02)
-
-    def reports(self) -> dict[str, PluginReport]:
-        assert self.room.tell(datetime.now(UTC))
-        told = report.read(paths.agent_dir() / report.FILE_NAME)
-        return {row.key: row for row in told.plugins} if told else {}
-
     def output(self, key: str = "told") -> str:
         return (paths.plugin_log_dir() / f"{key}.log").read_text()
 
@@ -141,25 +47,6 @@ def world(machine: Path) -> Iterator[World]:
     made = World(machine)
     yield made
     made.room.close()
-
-
-def session(*plugins: Path, local_only: bool = False) -> Session:
-    return Session("s", "git", ("git",), "/", 1, 0, "1.0.0", local_only, None, None, tuple(map(str, plugins)))
-
-
-def events(*numbers: int) -> list[Event]:
-    moment = datetime(2026, 1, 1, tzinfo=UTC)
-    return [
-        Event(
-            id=str(number),
-            timestamp=moment,
-            type="request",
-            direction="request",
-            message=msgspec.Raw(b"{}"),
-            sequence=number,
-        )
-        for number in numbers
-    ]
 
 
 def test_events_from_before_the_plugin_was_ready_reach_it_and_it_ends_with_its_session(world: World) -> None:

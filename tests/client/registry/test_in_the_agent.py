@@ -5,20 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from km_client import config as configs
-from km_client import paths
-from km_client.agent.accounts import Accounts
-from km_client.agent.plugin_room import PluginRoom
-from km_client.plugins import report
-from km_client.plugins.report import PluginReport
 from km_client.registry import activation
 
-from tests.client.agent.test_plugin_room import PLUGIN, MemoryAccount, World, events, session
+from tests.client.agent.plugin_rig import PLUGIN, Rig, events, session
+from tests.client.agent.test_plugin_room import World
 from tests.client.registry.conftest import Laptop
 from tests.client.registry.registry_server import CUSTOMER
 from tests.end_to_end.waiting import eventually
@@ -28,20 +22,13 @@ WORKS = {"main.py": PLUGIN.encode()}
 FAILS = {"main.py": PLUGIN.replace('print("told"', 'raise RuntimeError("it cannot"); print("told"').encode()}
 
 
-class OneAccount(Accounts):
-    def __init__(self, laptop: Laptop, account: MemoryAccount) -> None:
-        super().__init__(lambda: None)
-        self._accounts[laptop.destination] = account
-
-
-class Agent:
+class Agent(Rig):
     """A room for the laptop's account."""
 
     def __init__(self, laptop: Laptop) -> None:
-        self.laptop, self.account = laptop, MemoryAccount()
+        super().__init__(laptop.destination)
+        self.laptop = laptop
         self.account.becomes("Pro")
-        self.room = PluginRoom(OneAccount(laptop, self.account))
-        self.config = configs.load(environment={})
 
     def begin(self, run: str = "run", *plugins: Path) -> None:
         self.room.attend(run, session(*plugins), self.laptop.destination)
@@ -49,21 +36,6 @@ class Agent:
     def look_again(self) -> None:
         """The account changed at the server, so the registry is asked."""
         self.account.becomes("Pro", f"feature_{time.monotonic_ns()}")
-
-    def until(self, what: str, claim: Callable[[PluginReport], bool]) -> PluginReport:
-        deadline = time.monotonic() + 30
-        while True:
-            self.room.round(self.config)
-            row = self.reports().get(NAME)
-            if row and claim(row):
-                return row
-            assert time.monotonic() < deadline, f"{what}: {row}"
-            time.sleep(0.02)
-
-    def reports(self) -> dict[str, PluginReport]:
-        assert self.room.tell(datetime.now(UTC))
-        told = report.read(paths.agent_dir() / report.FILE_NAME)
-        return {row.key: row for row in told.plugins} if told else {}
 
 
 @pytest.fixture

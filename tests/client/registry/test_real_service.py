@@ -13,7 +13,6 @@ from km_client.registry import ordering
 from km_client.registry.errors import RegistryError
 from km_client.registry.link import opened
 from km_protocol import api_keys
-from km_protocol.kmpkg import keys
 from pytest_django.live_server_helper import LiveServer
 
 from core.clock import now
@@ -25,26 +24,12 @@ from tests.client.registry.conftest import Laptop
 from tests.client.registry.signed import Versioned
 from tests.plugins_registry.repositories import world
 from tests.plugins_registry.repositories.conftest import own_keys, registry
-from tests.plugins_registry.repositories.world import Founded, Person
+from tests.plugins_registry.repositories.world import Founded
 
 if TYPE_CHECKING:
     from tests.client.registry.registry_server import RegistryServer
 
 __all__ = ["own_keys", "registry"]
-
-
-@dataclass
-class Reviewer:
-    """A person's key, as packages are signed with it."""
-
-    person: Person
-
-    @property
-    def keyid(self) -> str:
-        return keys.key_id(self.person.raw)
-
-    def sign(self, data: bytes) -> bytes:
-        return self.person.private.sign(data)
 
 
 @dataclass
@@ -56,7 +41,7 @@ class Real:
     laptop: Laptop
 
     def made(self, name: str, number: str) -> Versioned:
-        reviewers = tuple(Reviewer(person) for person in self.registry.reviewers)
+        reviewers = tuple(self.registry.reviewers)
         issuer: Any = package_signer()
         return Versioned.of(number, name, customer_id=self.customer.public_id, issuer=issuer, reviewers=reviewers)
 

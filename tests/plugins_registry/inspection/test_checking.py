@@ -6,13 +6,15 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
-from plugins_registry.inspection import box, checking, linters, rule_runs
+from plugins_registry.inspection import box, checking, go_tools, linters, rule_runs
 from plugins_registry.inspection.checking import Check
 from plugins_registry.inspection.errors import ToolFailedError
 from plugins_registry.inspection.findings import CheckResult
@@ -21,7 +23,7 @@ from plugins_registry.inspection.interpreters import runtime_of
 from tests.plugins_registry.inspection.sources import ROOT, grave, rules, source
 
 GO_SDK = ROOT / "sdk" / "go"
-SURROUNDINGS = checking.found(go_sdk=GO_SDK)
+SURROUNDINGS = checking.found(go_sdk=GO_SDK, toolchains=Path(settings.TOOLCHAIN_CACHE_DIR))
 needs_namespaces = pytest.mark.skipif(not box.has_namespaces(), reason="bubblewrap is not installed, or not permitted")
 Submitted = Callable[[str], Path]
 
@@ -83,7 +85,7 @@ def test_our_go_plugin_and_template_have_no_grave_finding(submitted: Submitted, 
 
 
 @needs_namespaces
-@pytest.mark.timeout(600)  # everything is compiled twice, from nothing: a minute, and more on a busy machine
+@pytest.mark.timeout(600)  # whoever is first compiles the standard library: a minute, and more on a busy machine
 @pytest.mark.skipif(shutil.which("go") is None, reason="Go is not installed")
 def test_a_go_plugin_is_vetted_built_and_tried_without_a_network(submitted: Submitted) -> None:
     results = checked(submitted("plugins/tool-stats"), "go_vet", "trial")
@@ -91,6 +93,21 @@ def test_a_go_plugin_is_vetted_built_and_tried_without_a_network(submitted: Subm
         "go_vet": ("passed", ""),
         "trial": ("passed", ""),
     }
+
+
+@needs_namespaces
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(shutil.which("go") is None, reason="Go is not installed")
+def test_a_go_plugins_checks_begin_with_the_standard_library_of_the_service_and_compile_none(tmp_path: Path) -> None:
+    code = {"main.go": "package main\n\nfunc main() { println(1) }\n", "go.mod": "module example.com/x\n\ngo 1.24\n"}
+    inspection = Inspection(source(tmp_path / "a", code, "go").resolve(), None, None, None, tmp_path, SURROUNDINGS)
+    go_tools.run(inspection, ["build", "-trimpath", "-o", str(tmp_path / "built"), "."])
+    assert (tmp_path / "built").is_file()
+    kept = {path.name for path in (tmp_path / "go-build").rglob("*-d")}
+    (archive,) = Path(settings.TOOLCHAIN_CACHE_DIR).glob(f"{go_tools._own_platform()}-*.tar")
+    with tarfile.open(archive) as std:
+        given = {Path(name).name for name in std.getnames() if name.endswith("-d")}
+    assert given <= kept and len(kept - given) < 10
 
 
 @needs_namespaces

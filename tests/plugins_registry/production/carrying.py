@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import Permission, User
-from km_protocol.kmpkg import dsse, keys
+from km_protocol.kmpkg import dsse
 from km_protocol.kmpkg.source_archive import MEDIA_TYPE
 
 from core.clock import now
@@ -20,7 +20,6 @@ from plugins_registry.states import State
 from tests.end_to_end.waiting import eventually
 from tests.plugins_registry.production.deployment import Production
 from tests.plugins_registry.registry import archive
-from tests.plugins_registry.repositories import world
 from tests.plugins_registry.repositories.world import Founded
 
 WITHIN = 60.0
@@ -61,18 +60,8 @@ def reviewed(revision: Revision, founded: Founded) -> None:
     payload = eventually(partial(built, revision), within=WITHIN, what="the payload is built")
     statement = approvals.statement_for(payload)
     for person in founded.reviewers:
-        approvals.record_approval(revision, dsse.sign(statement, [Key(person)]), at=now())
+        approvals.record_approval(revision, dsse.sign(statement, [person]), at=now())
     assert founded.review(at=now()) > 0
-
-
-class Key:
-    """A reviewer's, as `dsse` takes it."""
-
-    def __init__(self, person: world.Person) -> None:
-        self._person, self.keyid = person, keys.key_id(person.raw)
-
-    def sign(self, data: bytes) -> bytes:
-        return self._person.private.sign(data)
 
 
 def built(revision: Revision) -> PayloadBuild | None:

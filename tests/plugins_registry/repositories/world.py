@@ -50,7 +50,7 @@ LINUX = "linux-amd64"
 
 @dataclass
 class Person:
-    """Somebody with a key of their own."""
+    """Somebody with a key of their own, which signs metadata, packages and reviews."""
 
     private: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
 
@@ -61,6 +61,13 @@ class Person:
     @property
     def raw(self) -> bytes:
         return self.private.public_key().public_bytes_raw()
+
+    @property
+    def keyid(self) -> str:
+        return keys.key_id(self.raw)
+
+    def sign(self, data: bytes) -> bytes:
+        return self.private.sign(data)
 
 
 @dataclass

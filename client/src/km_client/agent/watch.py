@@ -19,14 +19,18 @@ class Watch:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._seen: frozenset[tuple[str, int]] = frozenset()
-        self._seen_at = 0.0
+        self._seen_at = self._looked_at = 0.0
 
     def has_news(self) -> bool:
-        """Whether anything changed a moment ago. Raises `OSError` if the directory is gone."""
+        """Whether anything changed since, or shortly before, the last look. Raises `OSError` if the directory is gone.
+
+        However long a busy machine lets pass between two looks, the one after a change is followed by another.
+        """
         now, seen = time.monotonic(), self._sizes()
         if seen != self._seen:
             self._seen, self._seen_at = seen, now
-        return now - self._seen_at < RESTLESS_SECONDS
+        last, self._looked_at = self._looked_at, now
+        return last - self._seen_at < RESTLESS_SECONDS
 
     def bytes_on_disk(self) -> int:
         return sum(size for _, size in self._sizes())

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from km_plugin_sdk.project import ProjectError
+from km_plugin_sdk.walking import plain_files
 from km_protocol.kmpkg import pins
 from km_protocol.kmpkg.archive_writer import Member, write_archive
 from km_protocol.kmpkg.manifest import FILE_NAME, Manifest, parse
@@ -31,7 +32,6 @@ from km_client.errors import ClientError
 from km_client.registry import vendoring
 
 SHOWN_FILES = 40
-_ENVIRONMENT = "pyvenv.cfg"  # what makes a directory a virtual environment
 _NO_SCOPE = (
     "a laptop's key cannot submit: have `manage.py issue_key --scope plugins:submit` make one, and set KM_API_KEY to it"
 )
@@ -186,19 +186,10 @@ def _built(manifest: Manifest) -> str:
 
 def _sources(top: Path, within: str) -> Iterator[str]:
     """The names of the files beneath `top/within` that are sent, with forward slashes."""
-    with os.scandir(top / within) as found:
-        entries = list(found)
-    for entry in entries:
-        name = f"{within}/{entry.name}" if within else entry.name
-        if is_left_out(name) or (entry.is_dir() and Path(entry.path, _ENVIRONMENT).exists()):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _sources(top, name)
-        elif entry.is_file(follow_symlinks=False):
-            yield name
-        else:
-            message = f"`{top / name}` is a symbolic link or no plain file, which a source cannot hold"
-            raise ClientError("not_a_file", message, "put the file itself there, or move it out of the plugin")
+    try:
+        yield from plain_files(top, within, is_left_out, "a source")
+    except ProjectError as error:
+        raise ClientError("not_a_file", str(error), error.hint) from None
 
 
 def _reading(path: Path) -> Callable[[], bytes]:

@@ -10,9 +10,8 @@ which name this machine's interpreter. A package that the strict reader does not
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,14 +20,14 @@ from km_protocol.kmpkg.archive_writer import Member, write_archive
 from km_protocol.kmpkg.limits import LIMITS
 from km_protocol.kmpkg.manifest import FILE_NAME, Manifest
 
-from km_plugin_sdk.project import ProjectError, build, read_manifest
+from km_plugin_sdk.project import build, read_manifest
+from km_plugin_sdk.walking import plain_files
 
 DIRECTORY = "dist"
 _SITE = "site"
 _LEFT_OUT = {DIRECTORY, "tests", FILE_NAME}  # at the top
 _SCRIPTS = f"{_SITE}/bin"
 _COMPILED = (".pyc", ".pyo")
-_ENVIRONMENT = "pyvenv.cfg"  # what makes a directory a virtual environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,34 +64,17 @@ def pack(directory: Path) -> Packed:
 def members(directory: Path, manifest: Manifest) -> list[Member]:
     """What belongs into the package of the plugin that was built in `directory`."""
     is_program = manifest.runtime == "go"
-    names = [manifest.entry] if is_program else _sources(directory, "")
+    names = [manifest.entry] if is_program else plain_files(directory, "", _is_left_out, "a package")
     payload = (Member(package.PAYLOAD + name, _reading(directory / name), is_program) for name in names)
     return [Member(package.MANIFEST, _reading(directory / FILE_NAME)), *payload]
 
 
-def _sources(top: Path, within: str) -> Iterator[str]:
-    """The names of a Python plugin's files beneath `top/within`, with forward slashes."""
-    with os.scandir(top / within) as found:
-        entries = list(found)
-    for entry in entries:
-        name = f"{within}/{entry.name}" if within else entry.name
-        if _is_left_out(name, entry):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _sources(top, name)
-        elif entry.is_file(follow_symlinks=False):
-            yield name
-        else:
-            message = f"`{top / name}` is a symbolic link or no plain file, which a package cannot hold"
-            raise ProjectError(message, "put the file itself there, or move it out of the plugin")
-
-
-def _is_left_out(name: str, entry: os.DirEntry[str]) -> bool:
-    if name in _LEFT_OUT or name == _SCRIPTS or entry.name == "__pycache__" or entry.name.endswith(_COMPILED):
+def _is_left_out(name: str) -> bool:
+    last = name.rpartition("/")[2]
+    if name in _LEFT_OUT or name == _SCRIPTS or last == "__pycache__" or last.endswith(_COMPILED):
         return True
-    if entry.name.startswith("."):  # wheels keep libraries in `.dylibs`; an author keeps secrets in `.env`
-        return not name.startswith(f"{_SITE}/")
-    return entry.is_dir() and Path(entry.path, _ENVIRONMENT).exists()
+    # Wheels keep libraries in `.dylibs`; an author keeps secrets in `.env`.
+    return last.startswith(".") and not name.startswith(f"{_SITE}/")
 
 
 def _reading(path: Path) -> Callable[[], bytes]:

@@ -1,0 +1,1 @@
+"""Django's PostgreSQL, waited for with patience that ends: `ENGINE = "core.postgresql"`."""
