@@ -19,7 +19,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from core import metrics, shared_clock
-from events import logs
+from events import logs, stores
 from events.models import DailyUsage, Heartbeat, InboxEntry, QuarantinedEntry
 
 COUNTED_ROWS = 10_000  # some 5 ms on SQLite; whoever has more waiting cares for its age and its trend
@@ -52,6 +52,7 @@ class StoreCollector(Collector):
         yield GaugeMetricFamily("km_database_up", "Whether the database could be read.", value=bool(gauges))
         yield from gauges
         yield from _event_log()
+        yield from _event_store()
 
 
 def _event_log() -> Iterator[Metric]:
@@ -62,6 +63,13 @@ def _event_log() -> Iterator[Metric]:
     yield GaugeMetricFamily("km_event_log_up", "Whether the event log answered.", value=waiting is not None)
     if waiting is not None:
         yield GaugeMetricFamily("km_event_log_requests", "Requests that no worker has taken up yet.", value=waiting)
+
+
+def _event_store() -> Iterator[Metric]:
+    """Of a store outside of the database."""
+    if settings.EVENT_STORE != stores.DATABASE:
+        answers = stores.current().answers()
+        yield GaugeMetricFamily("km_event_store_up", "Whether the event store answered.", value=answers)
 
 
 def _gauges(moment: datetime) -> Iterator[Metric]:

@@ -116,6 +116,10 @@ class EventStore(Protocol):
         self, customer_id: int, *, after: str | None, limit: int, only: EventFilter
     ) -> Page[EventRow]: ...
 
+    def answers(self) -> bool:
+        """Whether it can be asked now, found out within two seconds."""
+        ...
+
     def prepare(self, *, now: datetime) -> None:
         """Make the room that the coming days' events need. After `migrate`, and every hour; safe to repeat."""
         ...

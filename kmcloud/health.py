@@ -25,7 +25,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from core import shared_clock
-from events import logs
+from events import logs, stores
 from events.models import Heartbeat, QuarantinedEntry
 from events.queries import inbox_depth
 from events.sweeper import BEAT_SECONDS, WORKER, beat
@@ -77,6 +77,8 @@ def health() -> HealthAnswer:
     checks = {"database": database, "broker": check_broker()}
     if settings.EVENT_LOG != logs.INBOX:
         checks["log"] = check_log()
+    if settings.EVENT_STORE != stores.DATABASE:
+        checks["store"] = check_store()
     if database.status != UNAVAILABLE:
         checks |= {name: _looked_up(check) for name, check in _STORED.items()}
     worst = max((check.status for check in checks.values()), key=(OK, DEGRADED, UNAVAILABLE).index)
@@ -116,6 +118,13 @@ def check_log() -> Check:
     if waiting is None:
         return Check(UNAVAILABLE, "nothing can be taken over: the event log does not answer")
     return Check(OK, "answers", rows=waiting)
+
+
+def check_store() -> Check:
+    """Whether events can be stored and read, where that is not the database's part. Accepting them needs no store."""
+    if not stores.current().answers():
+        return Check(DEGRADED, "events wait until the event store answers; pages that show them do not")
+    return Check(OK, "answers")
 
 
 def _check_worker() -> Check:

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import pytest
 from django.db import OperationalError, connection
+from django.test import Client
 
 from core.clock import now
 from customers import accounts, proofs
@@ -24,6 +25,7 @@ from events.event_ids import DAY
 from events.models import DailyRollup, DailyUsage, EventKey, InboxEntry, QuarantinedEntry, Session
 from events.stores.clickhouse import connection as http
 from events.stores.clickhouse.store import ClickhouseStore
+from kmcloud import health
 from tests.events.clickhouses import DATABASE_OF, ON_SQLITE, ClickHouse, clickhouse
 from tests.events.conftest import sender_for
 from tests.events.databases import real_database
@@ -70,6 +72,10 @@ on_sqlite = pytest.mark.parametrize("service", [ON_SQLITE], indirect=True)
 def rows_there(condition: str = "1") -> int:
     """Rows in the table, those of one event counted one by one."""
     return int(http.writer().rows(f"SELECT count() FROM events WHERE {condition}")[0][0])
+
+
+def scraped() -> str:
+    return Client(SERVER_NAME="localhost").get("/metrics").content.decode()
 
 
 def die(*_: Any) -> None:
@@ -149,7 +155,11 @@ def test_while_clickhouse_is_away_events_are_accepted_and_pages_say_so(service: 
     page = service.sender.get("/api/activity")
     assert (page.status_code, "Retry-After" in page.headers) == (503, True)
     stores.current().prepare(now=now())  # the hour's work goes on
+    assert health.check_store().status == health.health().checks["store"].status == health.DEGRADED
+    assert "km_event_store_up 0.0" in scraped()
     service.server.start()
+    assert health.check_store().status == health.OK
+    assert "km_event_store_up 1.0" in scraped()
     drain_everything()
     service.has_once(sent)
 
@@ -165,6 +175,8 @@ def test_a_clickhouse_that_hangs_is_not_waited_for_long(service: Service, settin
         sent = [an_event()]
         answer_of(service.sender.post(sent))
         assert time.monotonic() - begun < 1
+        assert not stores.current().answers()
+        assert time.monotonic() - begun < 5
         with pytest.raises(OperationalError, match="ClickHouse"):
             drain_everything()
         with pytest.raises(OperationalError, match="ClickHouse"):

@@ -13,6 +13,7 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
 from core.clock import now
+from events import metrics
 from events.metrics import count_events, count_refusal
 from events.models import Heartbeat
 from kmcloud import queue_metrics
@@ -20,7 +21,8 @@ from plugins_registry.models import RepositoryState
 
 DOCKER = Path(__file__).resolve().parent.parent.parent / "docker"
 ALERTS, DASHBOARD = DOCKER / "prometheus-alerts.yaml", DOCKER / "grafana-dashboard.json"
-PROMETHEUS = {"up", "km_broker_up", "km_celery_queue_messages"}  # its own, and those that only a Redis brings
+# Its own, and those that only a Redis, a RabbitMQ or a ClickHouse brings.
+ELSEWHERE = {"up", "km_broker_up", "km_celery_queue_messages", "km_event_log_up", "km_event_store_up"}
 DURATION = re.compile(r"(\d+(ms|[smhdwy]))+")
 NAME = re.compile(r"\b(km_\w+|up)\b")
 
@@ -45,7 +47,7 @@ def exported(db: None) -> set[str]:
     client = Client(SERVER_NAME="localhost")
     client.get("/livez")
     text = client.get("/metrics").content.decode()
-    return {sample.name for family in text_string_to_metric_families(text) for sample in family.samples} | PROMETHEUS
+    return {sample.name for family in text_string_to_metric_families(text) for sample in family.samples} | ELSEWHERE
 
 
 def expressions() -> list[str]:
@@ -101,6 +103,6 @@ def test_every_panel_has_its_place_and_a_source() -> None:
             assert panel["fieldConfig"]["defaults"]["unit"]
 
 
-def test_the_gauges_of_redis_are_called_what_the_files_call_them() -> None:
-    source = Path(queue_metrics.__file__).read_text()
-    assert all(f'"{name}"' in source for name in PROMETHEUS - {"up"})
+def test_the_gauges_of_other_servers_are_called_what_the_files_call_them() -> None:
+    source = Path(queue_metrics.__file__).read_text() + Path(metrics.__file__).read_text()
+    assert all(f'"{name}"' in source for name in ELSEWHERE - {"up"})

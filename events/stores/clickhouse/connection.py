@@ -28,6 +28,7 @@ from urllib3.exceptions import HTTPError
 from events.stores.clickhouse import schema
 
 CONNECT_SECONDS = 3
+PROBE_SECONDS = 1  # a health check waits for it
 READ_SECONDS = 8  # a page that takes longer is answered 503
 WRITE_SECONDS = 20  # 5,000 events of the largest kind, synced, on a busy server
 PORTS = {"http": 8123, "https": 8443}
@@ -86,6 +87,11 @@ class Server:
             return self._connected
 
 
+def prober() -> Server:
+    """For whoever only wants to know whether it answers."""
+    return _server(settings.CLICKHOUSE_URL, PROBE_SECONDS, os.getpid())
+
+
 def reader() -> Server:
     """For what a page waits for."""
     return _server(settings.CLICKHOUSE_URL, READ_SECONDS, os.getpid())
@@ -113,7 +119,7 @@ def _connect(url: str, seconds: int) -> Client:
         username=unquote(parts.username or "default"),
         password=unquote(parts.password or ""),
         database=unquote(parts.path.strip("/")) or "default",
-        connect_timeout=CONNECT_SECONDS,
+        connect_timeout=min(CONNECT_SECONDS, seconds),
         send_receive_timeout=seconds,
         autogenerate_session_id=False,  # a session takes one query at a time
         client_name="kilometers",

@@ -17,7 +17,7 @@ from events.rows import EventRow, Exchange
 from events.store import EventFilter, NewEvent
 from events.stores import days, keys, relational
 from events.stores.clickhouse import questions
-from events.stores.clickhouse.connection import writer
+from events.stores.clickhouse.connection import prober, writer
 from events.stores.clickhouse.questions import IN_SEQUENCE, NEWEST, Rows, of_customer, with_ids
 from events.stores.clickhouse.schema import COLUMNS, DAY_MILLISECONDS, TABLE
 from events.stores.relational import place
@@ -89,6 +89,13 @@ class ClickhouseStore:
         if page.next is None and floor is not None:
             return Page(page.rows, encode(UUID(int=floor.int + 1)))
         return page
+
+    def answers(self) -> bool:
+        """Whether ClickHouse says anything."""
+        try:
+            return bool(prober().rows("SELECT 1"))
+        except OperationalError:
+            return False
 
     def prepare(self, *, now: datetime) -> None:
         """Room for the keys; and the table, unless ClickHouse is away: then whoever uses it first makes it."""
