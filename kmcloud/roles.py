@@ -46,12 +46,10 @@ EVERYTHING = Role((MAINTENANCE, INGEST, SIGNING, BUILDS), threads=4, sweeps=True
 """On a laptop: one thread drains, one does what beat asks for, and two may be building for minutes."""
 
 ROLES: Mapping[str, Role] = {
-    WEB: Role(
-        secrets=SECRETS - EXPORT
-    ),  # it signs tokens, and timestamps for laptops that ask when theirs is half spent
-    INGEST: Role(
-        (INGEST,), threads=1, sweeps=True, secrets=EVENTS | LOG
-    ),  # a drain is Python's work: a second thread would only wait
+    # It signs tokens, and timestamps for laptops that ask when theirs is half spent.
+    WEB: Role(secrets=SECRETS - EXPORT),
+    # A drain is Python's work: a second thread would only wait.
+    INGEST: Role((INGEST,), threads=1, sweeps=True, secrets=EVENTS | LOG),
     MAINTENANCE: Role((MAINTENANCE,), threads=2, secrets=EVENTS | EXPORT),  # scans wait for their boxes
     SIGNING: Role((SIGNING,), threads=1, secrets=frozenset({"KM_SIGNER_PASSPHRASE", "KM_HSM_PIN"})),
     BUILDS: Role((BUILDS,), threads=2),
