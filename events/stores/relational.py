@@ -68,7 +68,7 @@ class RelationalStore:
         """A customer's events, newest first; a filter looks at `MAX_SCANNED` of them."""
         below = None if after is None else decode(after, UUID)
         is_filtered = only != EventFilter(since=only.since, until=only.until)
-        found = _within(Event.objects.filter(customer_id=customer_id).order_by("-id"), only)
+        found = _within(Event.objects.filter(customer_id=customer_id), only).order_by("-id")
         if below is not None:
             found = found.filter(id__lt=below)
         ends = [moment for moment in (only.until, below and moment_of(below)) if moment is not None]
@@ -78,7 +78,7 @@ class RelationalStore:
         if is_filtered:
             floor = found.values_list("id", flat=True)[MAX_SCANNED : MAX_SCANNED + 1].first()
             found = _narrowed(found if floor is None else found.filter(id__gt=floor), only)
-        page = paginate([event_row(row) for row in previewed(found)[: limit + 1]], limit, lambda row: row.id)
+        page = newest_page(found, limit)
         if page.next is None and floor is not None:
             return Page(page.rows, encode(UUID(int=floor.int + 1)))
         return page
@@ -117,6 +117,12 @@ class RelationalStore:
         """`found` without days so old that the newest `wanted` events cannot be among them, where that helps; with
         `latest`, the newest of that moment or earlier."""
         return found
+
+
+def newest_page(found: QuerySet[Event], limit: int) -> Page[EventRow]:
+    """The newest `limit` of `found`."""
+    rows = previewed(found.order_by("-id"))[: limit + 1]
+    return paginate([event_row(row) for row in rows], limit, lambda row: row.id)
 
 
 def known_in(model: type[Event] | type[EventKey], customer_id: int, ids: Iterable[UUID]) -> set[UUID]:
