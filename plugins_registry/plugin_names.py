@@ -37,8 +37,7 @@ def plugin_for(owner: Customer, name: str, visibility: str, *, private: bool) ->
             )
         _check_private(own.visibility, private)
         return own
-    # Not the owner's own: another submission may have made it since, and the unique key will say so.
-    if Plugin.objects.filter(name=name, visibility=Plugin.Visibility.PUBLIC).exclude(owner=owner).exists():
+    if Plugin.objects.filter(name=name, visibility=Plugin.Visibility.PUBLIC).exists():
         raise NameTaken(f"there is a plugin `{name}` of another organisation", _CHOOSE)
     _check_private(visibility, private)
     return Plugin.objects.create(owner=owner, name=name, visibility=visibility or Plugin.Visibility.PUBLIC)

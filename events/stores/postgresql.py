@@ -14,16 +14,12 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from core import clock
-from core.paging import Page
 from events import parties
-from events.event_ids import DAY, first_id
 from events.models import Event
-from events.rows import EventRow
-from events.store import NOTHING, EventFilter, NewEvent
+from events.store import NewEvent
 from events.stores import days, partitions
 from events.stores.copying import CopiedTable
-from events.stores.relational import RelationalStore, newest_page
+from events.stores.relational import RelationalStore
 
 _TYPES = {  # what binary COPY must be told; every other column is text
     "customer_id": "int8",
@@ -60,16 +56,6 @@ class PostgresqlStore(RelationalStore):
         numbers = parties.numbers_of(ordered)
         new = _EVENTS.insert([_row(event, numbers) for event in ordered])
         return ordered if new is None else [event for event in ordered if (event.customer_id, event.id) in new]
-
-    def recent_events(self, customer_id: int, *, after: str | None, limit: int, only: EventFilter) -> Page[EventRow]:
-        """As the others. An active customer's first page lies in the last day: asked for alone, it is one quick query,
-        and where it is full nothing else can be newer."""
-        if after is None and only == NOTHING:
-            lately = Event.objects.filter(customer_id=customer_id, id__gte=first_id(clock.now() - DAY))
-            page = newest_page(lately, limit)
-            if page.next is not None:
-                return page
-        return super().recent_events(customer_id, after=after, limit=limit, only=only)
 
     def prepare(self, *, now: datetime) -> None:
         """Partitions for the days around `now`."""

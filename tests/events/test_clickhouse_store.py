@@ -67,7 +67,6 @@ def test_a_partition_is_a_day_and_goes_as_a_whole() -> None:
 
 def test_a_page_reads_the_days_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     stored(2, *(number / 4 for number in range(120)))
-    http.writer().run("OPTIMIZE TABLE events FINAL")  # a part for each day
     asked: list[tuple[str, dict[str, Any]]] = []
     rows = http.Server.rows
 
@@ -81,7 +80,7 @@ def test_a_page_reads_the_days_it_needs(monkeypatch: pytest.MonkeyPatch) -> None
     inner = sql[sql.index("(SELECT id") + 1 : sql.rindex(")")]
     plan = "\n".join(row[0] for row in rows(http.reader(), f"EXPLAIN indexes = 1 {inner}", **given))
     read, there = map(int, PARTS.findall(plan)[0])  # by the ids' bounds of each part
-    assert read <= 3  # today, yesterday, and the day before where today has just begun
+    assert read <= 8  # two or three days, each perhaps in several parts that are not merged yet
     assert there >= 30
 
 

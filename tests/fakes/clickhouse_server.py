@@ -21,7 +21,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import lz4.frame  # type: ignore[import-untyped]
+from chdb.session import Session as _Session
 
+Session: Any = _Session  # whose methods have no types
 USER, DATABASE = "km", "km"
 NOT_SETTINGS = {
     "query",
@@ -34,17 +36,6 @@ NOT_SETTINGS = {
 INSERT = re.compile(rb"\s*(INSERT INTO .*?) FORMAT (\w+)\n", re.DOTALL)
 EXCEPTION = "X-ClickHouse-Exception-Code"
 CODE = re.compile(r"Code: (\d+)\.")
-
-
-def opened(directory: str) -> Any:
-    """A session of the engine.
-
-    Imported here alone: the engine takes over a process's signals, and the tests' processes read names of this file.
-    """
-    from chdb.session import Session  # noqa: PLC0415
-
-    untyped: Any = Session
-    return untyped(directory)
 
 
 def lz4_frames(data: bytes) -> bytes:
@@ -87,15 +78,15 @@ class Handler(BaseHTTPRequestHandler):
             parameters |= self._form(body)
             body = b""
         statement = b"\n".join(filter(None, [parameters.get("query", "").encode(), body]))
-        own = opened(self.directory)
+        session = Session(self.directory)
         try:
-            answer, written = run(own, statement, parameters)
+            answer, written = run(session, statement, parameters)
             self._send(200, answer, {"X-ClickHouse-Summary": json.dumps({"written_rows": str(written)})})
         except RuntimeError as error:  # what the engine raises, with its code
             code = CODE.search(str(error))
             self._send(500, str(error).encode(), {EXCEPTION: code[1] if code else "1002"})
         finally:
-            own.close()
+            session.close()
 
     def _form(self, body: bytes) -> dict[str, str]:
         head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
@@ -139,7 +130,7 @@ def run(session: Any, statement: bytes, parameters: dict[str, str]) -> tuple[byt
 def main(directory: str, password: str, port: int) -> None:
     """Serve what is in `directory`, or begin it."""
     Path(directory).mkdir(parents=True, exist_ok=True)
-    engine = opened(directory)  # while one session is open the engine stays
+    engine = Session(directory)  # while one session is open the engine stays
     engine.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE} ENGINE = Atomic")
     Handler.directory = directory
     Handler.authorization = "Basic " + b64encode(f"{USER}:{password}".encode()).decode()

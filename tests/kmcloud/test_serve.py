@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
 import os
@@ -169,8 +168,7 @@ def test_ctrl_c_for_the_whole_group_is_clean_too(tmp_path: Path) -> None:
     with serving(tmp_path) as service:
         processes = service.processes()
         for process in processes:
-            with contextlib.suppress(psutil.NoSuchProcess):  # the supervisor, told first, has ended it already
-                process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGINT)
         assert service.process.wait(15) == 0
         assert not [process for process in processes if process.is_running()]
 
