@@ -80,9 +80,14 @@ def headers(error: ApiError) -> dict[str, str]:
 
 
 def database_unavailable() -> Unavailable:
-    """What a downed database answers: *not stored, come back*, at a jittered moment."""
-    return Unavailable(
-        "the database cannot be reached; nothing was stored",
+    """What a downed database answers."""
+    return not_stored("the database cannot be reached")
+
+
+def not_stored(reason: str, error: type[Unavailable] = Unavailable) -> Unavailable:
+    """*Not stored, come back*, at a jittered moment; `reason` is a clause."""
+    return error(
+        f"{reason}; nothing was stored",
         "keep the data and send it again after `Retry-After` seconds",
         retry_after=RETRY_BASE_SECONDS + random.randrange(RETRY_JITTER_SECONDS),  # noqa: S311 - jitter, not a secret
     )

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import ssl
 import threading
 import time
@@ -28,7 +27,7 @@ from amqp.exceptions import AMQPError
 from amqp.exceptions import NotFound as AmqpNotFound
 
 from core.breaker import Breaker
-from core.errors import RETRY_BASE_SECONDS, RETRY_JITTER_SECONDS
+from core.errors import Unavailable, not_stored
 from events.log import LogUnavailable
 
 SCHEMES = {"amqp": 5672, "amqps": 5671}
@@ -179,13 +178,9 @@ def address_of(url: str) -> dict[str, Any]:
     }
 
 
-def unavailable(message: str) -> LogUnavailable:
-    """What a request is answered that the log did not take over: *come back*, at a jittered moment."""
-    return LogUnavailable(
-        f"{message}; nothing was stored",
-        "keep the data and send it again after `Retry-After` seconds",
-        retry_after=RETRY_BASE_SECONDS + random.randrange(RETRY_JITTER_SECONDS),  # noqa: S311 - jitter, not a secret
-    )
+def unavailable(message: str) -> Unavailable:
+    """What a request is answered that the log did not take over."""
+    return not_stored(message, LogUnavailable)
 
 
 def _blocked(reason: str) -> None:
