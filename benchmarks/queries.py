@@ -133,6 +133,21 @@ def questions(customer: int, sessions: list[str], now: datetime) -> dict[str, Ca
     }
 
 
+PLAIN = {
+    "account": "/app/account",
+    "components": "/app/components",
+    "submissions": "/app/plugins/submissions",
+    "tools_24h": "/app/tools",
+    "tools_7d": "/app/tools?range=7d",
+    "tools_30d": "/app/tools?range=30d&sort=slow",
+    "tool_server": "/app/tools/server?name=git&range=7d",
+    "plugins": "/app/plugins",
+    "plugins_search": "/app/plugins?q=no-such-plugin",
+    "machines": "/app/settings/machines",
+}
+"""Pages whose address is the same for whatever was loaded."""
+
+
 def pages(client: Client, customer: int, sessions: list[str]) -> dict[str, Callable[[], Any]]:
     """Every page of the dashboard, about a session of the customer's drawn anew each time."""
     from events import queries  # noqa: PLC0415 - Django must be set up
@@ -143,6 +158,7 @@ def pages(client: Client, customer: int, sessions: list[str]) -> dict[str, Calla
         session: queries.session_events(customer, session, limit=1).rows[0].id for session in drawn
     }
     before = queries.sessions(customer, limit=50).next
+    older = queries.recent_events(customer, limit=50).next
     tails = {session: queries.session_tail(customer, session, last=150) for session in drawn}
 
     def get(address: Callable[[str], str]) -> Callable[[], None]:
@@ -154,10 +170,23 @@ def pages(client: Client, customer: int, sessions: list[str]) -> dict[str, Calla
         return ask
 
     return {
-        "sessions": get(lambda _: "/app/"),
-        "sessions_next": get(lambda _: f"/app/?before={before}"),
-        "sessions_of_a_server": get(lambda _: "/app/?q=git"),
-        "sessions_live": get(lambda _: "/app/live?seen=0"),
+        "overview_1h": get(lambda _: "/app/?range=1h"),
+        "overview_24h": get(lambda _: "/app/?range=24h"),
+        "overview_7d": get(lambda _: "/app/?range=7d"),
+        "overview_30d": get(lambda _: "/app/?range=30d"),
+        "events": get(lambda _: "/app/events"),
+        "events_next": get(lambda _: f"/app/events?before={older}"),
+        "events_of_a_tool": get(lambda _: f"/app/events?tool={TOOLS[0]}&server=git&range=7d"),
+        "events_with_errors": get(lambda _: "/app/events?errors=1"),
+        "events_of_ten_years": get(lambda _: "/app/events?from=2016-11-22T00:00&to=2036-11-22T00:00"),
+        "events_rare": get(lambda _: "/app/events?tool=no-such-tool"),
+        "events_live": get(lambda _: "/app/live/events?seen=0"),
+        "event": get(lambda session: f"/app/events/{first[session]}"),
+        "event_opened": get(lambda session: f"/app/events/{first[session]}/opened"),
+        "sessions": get(lambda _: "/app/sessions"),
+        "sessions_next": get(lambda _: f"/app/sessions?before={before}"),
+        "sessions_of_a_server": get(lambda _: "/app/sessions?q=git"),
+        "sessions_live": get(lambda _: "/app/live/sessions?seen=0"),
         "session": get(lambda session: f"/app/sessions/{session}"),
         "session_end": get(lambda session: f"/app/sessions/{session}?after={tails[session]}"),
         "session_more": get(lambda session: f"/app/sessions/{session}/more?after={tails[session]}"),
@@ -167,8 +196,15 @@ def pages(client: Client, customer: int, sessions: list[str]) -> dict[str, Calla
         "message": get(lambda session: f"/app/sessions/{session}/messages/{first[session]}"),
         "message_whole": get(lambda session: f"/app/sessions/{session}/messages/{first[session]}/whole"),
         "message_download": get(lambda session: f"/app/sessions/{session}/messages/{first[session]}/download"),
-        "account": get(lambda _: "/app/account"),
-        "submissions": get(lambda _: "/app/plugins/submissions"),
+        "alerts": get(lambda _: "/app/alerts"),
+        "alerts_rule_errors": get(lambda _: "/app/alerts/rules/new?kind=errors"),
+        "alerts_rule_silence": get(lambda _: "/app/alerts/rules/new?kind=silence"),
+        "tool": get(lambda _: f"/app/tools/tool?server=git&name={TOOLS[0]}&range=7d"),
+        **{name: get(lambda _, path=path: path) for name, path in PLAIN.items()},  # type: ignore[misc]
+        "sessions_narrowed": get(lambda _: "/app/sessions?server=git&client=bench&errors=1&range=30d"),
+        "sessions_rare": get(lambda _: "/app/sessions?client=no-such-client"),
+        "session_replay_jsonl": get(lambda session: f"/app/sessions/{session}/replay.jsonl"),
+        "session_replay_txt": get(lambda session: f"/app/sessions/{session}/replay.txt"),
     }
 
 

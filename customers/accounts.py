@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.contrib.auth import get_user_model, password_validation
+from django.contrib.auth import password_validation
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
@@ -30,9 +31,7 @@ def create_customer(
     name: str, tier_code: str, *, at: datetime, trial_ends_at: datetime | None = None, actor: str = audit.SYSTEM
 ) -> Customer:
     """A customer with a subscription: active, or trialing when a trial's end is given. Raises `InvalidRequest`."""
-    name = name.strip()
-    if not 1 <= len(name) <= MAX_NAME_CHARACTERS:
-        raise InvalidRequest(f"a customer's name has 1 to {MAX_NAME_CHARACTERS} characters", "give a shorter name")
+    name = checked_name(name)
     tier = tier_named(tier_code)
     state = State.ACTIVE if trial_ends_at is None else State.TRIALING
     with transaction.atomic():
@@ -49,22 +48,41 @@ def add_member(
     customer: Customer, email: str, password: str, role: str, *, at: datetime, actor: str = audit.SYSTEM
 ) -> Member:
     """A new user who signs in with `email` and `password`. Raises `EmailTaken`, `InvalidRequest`."""
-    email = _checked_email(email)
-    users = get_user_model()
-    if users.objects.filter(username=email).exists():
-        raise EmailTaken(f"there is already a user `{email}`", "add the existing user as a member in the admin console")
+    email = checked_email(email)
+    _check_free(email)
     _check_password(password)
     if role not in Member.Role.values:
         raise InvalidRequest(f"there is no role `{role}`", f"the roles are {', '.join(Member.Role.values)}")
     with transaction.atomic():
-        user = users.objects.create_user(username=email, email=email, password=password)
+        user = create_user(email, password)
         member = Member.objects.create(customer=customer, user=user, role=role, created_at=at)
         subject = f"member:{member.pk}"
         audit.record("member.added", subject=subject, at=at, actor=actor, customer=customer, email=email, role=role)
     return member
 
 
-def _checked_email(email: str) -> str:
+def create_user(email: str, password: str | None) -> User:
+    """A person who signs in with `email`: with `password`, or, with `None`, through the organisation's own accounts.
+
+    Raises `EmailTaken`, `InvalidRequest`.
+    """
+    email = checked_email(email)
+    _check_free(email)
+    if password is not None:
+        _check_password(password)
+    return User.objects.create_user(username=email, email=email, password=password)
+
+
+def checked_name(name: str) -> str:
+    """A customer's name without space around it. Raises `InvalidRequest`."""
+    name = name.strip()
+    if not 1 <= len(name) <= MAX_NAME_CHARACTERS:
+        raise InvalidRequest(f"a customer's name has 1 to {MAX_NAME_CHARACTERS} characters", "give a shorter name")
+    return name
+
+
+def checked_email(email: str) -> str:
+    """An e-mail address as accounts are named: in lower case. Raises `InvalidRequest`."""
     email = email.strip().lower()
     try:
         validate_email(email)
@@ -73,6 +91,11 @@ def _checked_email(email: str) -> str:
     if len(email) > MAX_EMAIL_CHARACTERS:
         raise InvalidRequest(f"an e-mail address has at most {MAX_EMAIL_CHARACTERS} characters", "use a shorter one")
     return email
+
+
+def _check_free(email: str) -> None:
+    if User.objects.filter(username=email).exists():
+        raise EmailTaken(f"there is already a user `{email}`", "add the existing user as a member in the admin console")
 
 
 def _check_password(password: str) -> None:

@@ -109,3 +109,47 @@ class RotationPending(ApiError):
     """A new signing key is already announced; there is no use in a second one."""
 
     status, code = 409, "rotation_pending"
+
+
+class UnknownMember(NotFound):
+    code = "unknown_member"
+
+
+class UnknownMachine(NotFound):
+    code = "unknown_machine"
+
+
+class LastOwner(ApiError):
+    """Somebody must stay who can let others in and out."""
+
+    status, code = 409, "last_owner"
+
+
+class AlreadyMember(ApiError):
+    status, code = 409, "already_member"
+
+
+class UnknownInvitation(NotFound):
+    code = "unknown_invitation"
+
+
+class InvitationOver(ApiError):
+    """Used, withdrawn, replaced by a newer letter, or too old. Which of them is nobody's business but the inviter's."""
+
+    status, code = 410, "invitation_over"
+
+
+class NotYourInvitation(Forbidden):
+    """It was sent to another address than that of whoever is signed in."""
+
+    code = "not_your_invitation"
+
+
+class LetterNotSent(Unavailable):
+    code = "letter_not_sent"
+
+
+class AuditBroken(ApiError):
+    """An entry of the audit log was changed, removed, added or moved outside this program."""
+
+    status, code = 409, "audit_broken"

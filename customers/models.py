@@ -13,8 +13,12 @@ from django.db import models
 
 from core.clock import now
 from core.ids import public_id
+from customers import machine_rows
+from customers.audit_chain import GENESIS
 from customers.scopes import DEFAULT_SCOPES
 from customers.states import KeyState, State
+
+Machine = machine_rows.Machine
 
 
 class Feature(models.Model):
@@ -111,6 +115,44 @@ class Member(models.Model):
         return f"{self.user} · {self.role}"
 
 
+def new_invitation_id() -> str:
+    """`inv_` + 20 base62 characters."""
+    return public_id("inv")
+
+
+class Invitation(models.Model):
+    """A letter with a link that lets one person in, once. `digest` is SHA-256 of the link's secret, in hex.
+
+    Without `customer` it is a sign-up: whoever follows it founds a customer called `organisation`.
+    """
+
+    public_id = models.CharField(max_length=32, unique=True, default=new_invitation_id, editable=False)
+    customer = models.ForeignKey(Customer, on_delete=models.CASCADE, null=True, related_name="invitations")
+    organisation = models.CharField(max_length=120, blank=True)
+    email = models.CharField(max_length=150)
+    role = models.CharField(max_length=6, choices=Member.Role.choices)
+    digest = models.CharField(max_length=64, editable=False)
+    sent = models.PositiveSmallIntegerField(default=1, editable=False)
+    invited_by = models.CharField(max_length=160, editable=False)
+    created_at = models.DateTimeField(default=now, editable=False)
+    expires_at = models.DateTimeField(editable=False)
+    accepted_at = models.DateTimeField(null=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["customer", "email"],
+                condition=models.Q(accepted_at=None, revoked_at=None),
+                name="one_open_invitation_each",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} · {self.role}"
+
+
 def new_key_id() -> str:
     """`key_` + 20 base62 characters."""
     return public_id("key")
@@ -199,8 +241,19 @@ class AppendOnlyQuerySet(models.QuerySet["AuditEntry"]):
         raise AppendOnlyError("audit entries are never deleted")
 
 
+class AuditChain(models.Model):
+    """The end of one chain of audit entries: a customer's, or, with the empty key, that of no customer."""
+
+    key = models.CharField(max_length=32, unique=True, blank=True, editable=False)
+    entries = models.PositiveBigIntegerField(default=0, editable=False)
+    head = models.CharField(max_length=64, default=GENESIS, editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.key or '-'} · {self.entries}"
+
+
 class AuditEntry(models.Model):
-    """Who did what to which thing, written in the transaction that did it.
+    """Who did what to which thing, written in the transaction that did it; a link of a hash chain (`audit_chain`).
 
     `actor` is `user:<name>`, `key:<id>`, `leak-report` or `system`; `subject` names the row: `api_key:key_0aXv…`.
     This program never changes an entry; whoever holds the database itself is kept out by the database's own means.
@@ -212,12 +265,16 @@ class AuditEntry(models.Model):
     customer_public_id = models.CharField(max_length=32, blank=True, editable=False, db_index=True)
     subject = models.CharField(max_length=160, editable=False)
     details = models.JSONField(default=dict, editable=False)
+    number = models.PositiveBigIntegerField(db_default=0, editable=False, help_text="Its place in its chain, from 1.")
+    previous = models.CharField(max_length=64, db_default="", editable=False)
+    hash = models.CharField(max_length=64, db_default="", editable=False)
 
     objects = AppendOnlyQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar = ["-id"]
         verbose_name_plural = "audit entries"
+        indexes: ClassVar = [models.Index(fields=["customer_public_id", "number"], name="audit_chain_order")]
 
     def __str__(self) -> str:
         return f"{self.action} {self.subject}"

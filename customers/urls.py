@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
-from customers import views
+from customers import machine_views, views
 
 urlpatterns = [
     path(".well-known/jwks.json", views.KeySetView.as_view(), name="jwks"),
     path("api/auth/exchange", views.ExchangeView.as_view(), name="exchange"),
     path("api/customer", views.CustomerView.as_view(), name="customer"),
     path("api/subscription/status", views.StatusView.as_view(), name="subscription-status"),
+    path("api/machines", machine_views.ReportView.as_view(), name="machines-report"),
     path("api/keys", views.KeysView.as_view(), name="keys"),
     path("api/keys/report-leak", views.LeakView.as_view(), name="report-leak"),
     path("api/keys/<str:key_id>", views.KeyView.as_view(), name="key"),

@@ -16,7 +16,7 @@ from core import bodies
 from core.clock import now
 from core.openapi import ErrorAnswer
 from core.throttling import address_of
-from customers import api_keys, exchange, key_pages, leaks, signing_keys, status
+from customers import api_keys, exchange, key_pages, leaks, machines, signing_keys, status
 from customers.authentication import IsCustomer, Principal, may
 from customers.models import Customer
 from customers.schemas import (
@@ -100,7 +100,11 @@ class StatusView(APIView):
     def get(self, request: Request) -> Response:
         """Tier, features, quotas and what is left of them, and a signed lease."""
         machine = request.query_params.get("machine") or request.headers.get("X-Km-Machine", "")
-        return _answer(status.report(_principal(request), machine=machine, at=now()))
+        principal, at = _principal(request), now()
+        answer = status.report(principal, machine=machine, at=at)
+        if machine:
+            machines.seen(principal, machine, request.headers.get("User-Agent", ""), at=at)
+        return _answer(answer)
 
 
 class KeysView(APIView):

@@ -50,8 +50,19 @@ def of_answer(text: str) -> Gist:
         return Gist(fault=_short(f"{error.get('code', '')} {error.get('message', '')}".strip()))
     result = message.get("result")
     if isinstance(result, dict) and result.get("isError") is True:
-        return Gist(fault=_short(_first_text(result.get("content"))))
+        return Gist(fault=_short(_first_text(result.get("content"), otherwise="the tool reported an error")))
     return Gist()
+
+
+def of_result(text: str) -> Gist:
+    """What a good answer tells: the first text in it, else its result as JSON."""
+    message = _object(text)
+    if message is None:
+        return Gist(said=_short(text.partition('"result":')[2] or text))
+    result = message.get("result")
+    if isinstance(result, dict) and isinstance(result.get("content"), list):
+        return Gist(said=_short(_first_text(result["content"], otherwise=_compact(result))))
+    return Gist(said=_short(_pairs(result)))
 
 
 def of_gap(text: str) -> dict[str, Any]:
@@ -74,10 +85,10 @@ def _said(method: str, params: dict[str, Any]) -> str:
     return _pairs({name: value for name, value in params.items() if name != "_meta"})
 
 
-def _first_text(content: Any) -> str:
+def _first_text(content: Any, *, otherwise: str) -> str:
     parts = content if isinstance(content, list) else []
     texts = (part.get("text") for part in parts if isinstance(part, dict))
-    return next((text for text in texts if isinstance(text, str)), "the tool reported an error")
+    return next((text for text in texts if isinstance(text, str)), otherwise)
 
 
 def _params_text(text: str) -> str:

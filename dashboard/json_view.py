@@ -31,9 +31,10 @@ _PIECE = re.compile(
        | (?P<open>[\{{\[]) | (?P<close>[\}}\]]) | (?P<comma>,) | (?P<colon>:) | (?P<space>\s+) | (?P<other>.)""",
     re.DOTALL | re.VERBOSE,
 )
-_CLASS = {"key": "k", "string": "s", "number": "n", "word": "w", "open": "p", "close": "p", "comma": "p", "colon": "p"}
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
+CLASS = {"key": "k", "string": "s", "number": "n", "word": "w", "open": "p", "close": "p", "comma": "p", "colon": "p"}
+_UNSEEN = re.compile(  # with fillers, variation selectors, tags, and lone surrogates
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u2800\u3164\ud800-\udfff\ufe00-\ufe0e\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
 )
 
 
@@ -59,7 +60,7 @@ def hex_dump(data: bytes) -> SafeString:
     return escape("\n".join(lines))
 
 
-def _pieces(text: str) -> Iterator[tuple[str, str]]:
+def pieces(text: str) -> Iterator[tuple[str, str]]:
     """(kind, piece) of everything but the white space between pieces."""
     for match in _PIECE.finditer(text):
         kind = match.lastgroup or "other"
@@ -69,7 +70,7 @@ def _pieces(text: str) -> Iterator[tuple[str, str]]:
 
 def _depth(text: str) -> int:
     deepest = depth = 0
-    for kind, _ in _pieces(text):
+    for kind, _ in pieces(text):
         depth += (kind == "open") - (kind == "close")
         deepest = max(deepest, depth)
     return deepest
@@ -77,7 +78,7 @@ def _depth(text: str) -> int:
 
 def _lay_out(text: str) -> Iterator[str]:
     depth, before = 0, ""
-    for kind, piece in _pieces(text):
+    for kind, piece in pieces(text):
         depth -= kind == "close" and depth > 0
         if _breaks(before, kind):
             yield "\n" + INDENT * depth
@@ -97,7 +98,7 @@ def _markup(kind: str, piece: str) -> str:
     body = visible(piece)
     if kind == "other":
         return body
-    return f'<span class="{_CLASS[kind]}">{body}</span>' + (" " if kind == "colon" else "")
+    return f'<span class="{CLASS[kind]}">{body}</span>' + (" " if kind == "colon" else "")
 
 
 def _spell_out(match: re.Match[str]) -> str:

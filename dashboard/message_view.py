@@ -17,6 +17,7 @@ from typing import Any, Literal
 import msgspec
 from django.utils.safestring import SafeString
 
+from dashboard.json_tree import tree
 from dashboard.json_view import hex_dump, pretty, visible
 from events.rows import EventRow
 
@@ -26,12 +27,13 @@ _NOTHING = SafeString("")
 
 @dataclass(frozen=True, slots=True)
 class MessageView:
-    """`pretty` and `text` are blank where there is none. `is_whole`: nothing of what is stored is left out."""
+    """`pretty`, `tree` and `text` are blank where there is none. `is_whole`: nothing of what is stored is left out."""
 
     row: EventRow
     kind: Literal["json", "text", "bytes"]
     raw: SafeString
     pretty: SafeString = _NOTHING
+    tree: SafeString = _NOTHING
     text: SafeString = _NOTHING
     is_whole: bool = True
     shown: int = 0  # bytes, when not whole
@@ -70,7 +72,9 @@ def of_preview(row: EventRow) -> MessageView:
     if not looks_like_json(row.message):
         return MessageView(row, "text", raw, is_whole=row.is_whole, shown=shown)
     said = visible("\n\n".join(_texts(row.message)))
-    return MessageView(row, "json", raw, pretty(row.message), said, is_whole=row.is_whole, shown=shown)
+    return MessageView(
+        row, "json", raw, pretty(row.message), tree(row.message), said, is_whole=row.is_whole, shown=shown
+    )
 
 
 def of_whole(row: EventRow) -> MessageView:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from core.paging import Page
-from events import queries
+from dashboard.session_filter import Asked
+from events import session_queries
 from events.rows import SessionRow
 
 SESSIONS_PER_PAGE = 50
 LIVE_FOR = timedelta(seconds=60)  # after its last message; agents pause to think, seldom for longer
 NOTHING_SEEN = "none"
+EVERYTHING = Asked()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +33,17 @@ class ListedSession:
 
 @dataclass(frozen=True, slots=True)
 class SessionList:
-    """`before` and `server` are what was asked for; `next` is the `before` of the page after this one."""
+    """`asked` and `before` are what was asked for; `next` is the `before` of the page after this one."""
 
     sessions: list[ListedSession]
     before: str | None
     next: str | None
-    server: str
+    asked: Asked
 
     @property
     def is_first_run(self) -> bool:
         """Nothing was ever recorded: not an empty page, a beginning."""
-        return not (self.sessions or self.before or self.server)
+        return not (self.sessions or self.before or self.next or self.asked.is_narrowed)
 
     @property
     def seen(self) -> str:
@@ -49,16 +51,18 @@ class SessionList:
         if self.is_first_run:
             return NOTHING_SEEN
         facts = [(item.row.session_id, item.row.events, item.is_live) for item in self.sessions]
-        return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+        return hashlib.sha256(repr((facts, self.next is None)).encode()).hexdigest()[:16]
 
 
-def read(customer_id: int, *, before: str | None, server: str, at: datetime) -> SessionList:
-    """One page of the sessions of a customer, those of servers whose name holds `server`. Raises `InvalidCursor`."""
-    page: Page[SessionRow] = queries.sessions(
-        customer_id, before=before or None, server=server.strip(), limit=SESSIONS_PER_PAGE
+def read(
+    customer_id: int, asked: Asked = EVERYTHING, *, before: str | None = None, at: datetime, limit: int | None = None
+) -> SessionList:
+    """One page of those of a customer's sessions that `asked` names. Raises `InvalidCursor`."""
+    page: Page[SessionRow] = session_queries.sessions(
+        customer_id, asked.only, before=before or None, limit=limit or SESSIONS_PER_PAGE
     )
     listed = [ListedSession(row, is_live(row, at)) for row in page.rows]
-    return SessionList(listed, before or None, page.next, server.strip())
+    return SessionList(listed, before or None, page.next, asked)
 
 
 def is_live(row: SessionRow, at: datetime) -> bool:

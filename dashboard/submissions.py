@@ -3,19 +3,19 @@
     /app/plugins/submissions                       the list, newest first
     /app/plugins/submissions/rev_eOZ9P8GqLnaonc88  one: what was found and decided, and what its author may do
 
-Members see; whoever is not a viewer may withdraw and appeal. Who reviewed is not shown: what they said is.
+Members see; whoever is not a viewer may withdraw and appeal (`dashboard.permits`). Who reviewed is not
+shown: what they said is.
 """
 
 from __future__ import annotations
 
-from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from core.clock import now
-from core.errors import Forbidden
-from customers.models import Customer, Member
-from dashboard.boundary import member_act, member_page
+from customers.models import Customer
+from customers.permissions import Permission
+from dashboard.boundary import may, member_act, member_page
 from plugins_registry import appeals, queries, withdrawal
 from plugins_registry.lifecycle import TRANSITIONS, Action, State
 from plugins_registry.models import Finding, Revision, Severity
@@ -69,7 +69,7 @@ def shown(request: HttpRequest, customer: Customer, public_id: str) -> HttpRespo
         "decisions": [(each, REASONS.get(each.reason_code, "")) for each in revision.reviews.filter(latest=True)],
         "appeals": revision.appeals.all(),
         "history": revision.changes.order_by("id"),
-        "may_act": _may_act(request, customer),
+        "may_act": may(request, Permission.WORK),
         "may_withdraw": Action.WITHDRAW in TRANSITIONS[State(revision.state)],
         "may_appeal": _may_appeal(revision),
         "now": at,
@@ -80,7 +80,7 @@ def shown(request: HttpRequest, customer: Customer, public_id: str) -> HttpRespo
 @member_act
 def withdraw(request: HttpRequest, customer: Customer, public_id: str) -> HttpResponse:
     """Take it back."""
-    revision = _acted_on(request, customer, public_id)
+    revision = queries.submission(customer.pk, public_id)
     withdrawal.withdraw(revision, actor=_actor(request), at=now())
     return redirect("dashboard:submission", public_id=public_id)
 
@@ -88,22 +88,9 @@ def withdraw(request: HttpRequest, customer: Customer, public_id: str) -> HttpRe
 @member_act
 def appeal(request: HttpRequest, customer: Customer, public_id: str) -> HttpResponse:
     """Say why a rejection is wrong."""
-    revision = _acted_on(request, customer, public_id)
+    revision = queries.submission(customer.pk, public_id)
     appeals.appeal(revision, request.POST.get("text", ""), actor=_actor(request), at=now())
     return redirect("dashboard:submission", public_id=public_id)
-
-
-def _acted_on(request: HttpRequest, customer: Customer, public_id: str) -> Revision:
-    revision = queries.submission(customer.pk, public_id)
-    if not _may_act(request, customer):
-        raise Forbidden("a viewer changes nothing", "ask an owner of your organisation")
-    return revision
-
-
-def _may_act(request: HttpRequest, customer: Customer) -> bool:
-    assert isinstance(request.user, User)  # what `boundary` lets through
-    rows = Member.objects.filter(customer=customer, user=request.user)
-    return rows.exclude(role=Member.Role.VIEWER).exists()
 
 
 def _may_appeal(revision: Revision) -> bool:

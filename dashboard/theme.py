@@ -46,4 +46,4 @@ def _way_back(request: HttpRequest) -> str:
     """The page the choice came from, never another site."""
     asked = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(asked, {request.get_host()}, require_https=request.is_secure())
-    return asked if safe else "dashboard:sessions"
+    return asked if safe else "dashboard:overview"

@@ -9,7 +9,6 @@ A row is one of: `call` (a request, with its answer, waiting for one, or never a
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal
 from uuid import UUID
+
+from django.utils.safestring import SafeString
 
 from core.paging import encode
 from dashboard import gist
@@ -26,16 +27,18 @@ from events.rows import EventRow, Exchange
 
 GAP_METHOD = "kilometers/recording_gap"
 STILL_WAITING = timedelta(hours=1)  # the longest answer worth watching for; after that the row says there is none
-SPEED_FULL_MS = 100_000  # where the bar of a duration is full; the scale is logarithmic from 1 ms
 
+PLACE = tuple[int, UUID]  # of an exchange in its session: what a cursor holds
 IS_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # as the page writes ids
 
+_NO_BAR = SafeString("")
 Kind = Literal["call", "notice", "gap", "stray", "noise"]
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineRow:
-    """One row. `speed` is 0 to 100, `None` without a duration; `size` is of all its messages, in bytes."""
+    """One row. `size` is of all its messages, in bytes. `bar` and `idle_ms`, the pause folded before the row, are of a
+    row that stands on an axis (`dashboard.waterfall`)."""
 
     exchange: Exchange
     kind: Kind
@@ -43,9 +46,10 @@ class TimelineRow:
     gist: gist.Gist
     state: Literal["done", "waiting", "unanswered"]
     duration_ms: float | None
-    speed: int | None
     size: int
     started_at: datetime
+    bar: SafeString = _NO_BAR
+    idle_ms: float | None = None
 
     @property
     def id(self) -> UUID:
@@ -91,15 +95,13 @@ def rows(exchanges: Iterable[Exchange], *, started_at: datetime, now: datetime) 
 def row(exchange: Exchange, *, started_at: datetime, now: datetime) -> TimelineRow:
     """One exchange as a row."""
     first, kind = exchange.first, _kind(exchange.first)
-    taken = _duration_ms(exchange)
     return TimelineRow(
         exchange=exchange,
         kind=kind,
         title=_TITLES[kind] if kind in ("gap", "stray", "noise") else first.method or _TITLES[kind],
         gist=_gist(exchange, kind),
         state=_state(exchange, kind, now),
-        duration_ms=taken,
-        speed=None if taken is None else _speed(taken),
+        duration_ms=_duration_ms(exchange),
         size=first.size + sum(answer.size for answer in exchange.answers),
         started_at=started_at,
     )
@@ -133,14 +135,10 @@ def _duration_ms(exchange: Exchange) -> float | None:
     return max(0.0, (exchange.answers[0].timestamp - exchange.first.timestamp) / timedelta(milliseconds=1))
 
 
-def _speed(milliseconds: float) -> int:
-    return round(100 * min(1.0, math.log(max(1.0, milliseconds), SPEED_FULL_MS)))
-
-
 def _gist(exchange: Exchange, kind: Kind) -> gist.Gist:
     first = exchange.first
     if kind == "gap":
-        return gist.Gist(said=_gap_words(first.message))
+        return gist.Gist(said=gap_words(first.message))
     if first.is_base64:
         return gist.Gist(said="bytes that are not UTF-8")
     if kind == "stray":
@@ -150,8 +148,8 @@ def _gist(exchange: Exchange, kind: Kind) -> gist.Gist:
     return gist.Gist(said=opening.said, fault=next(filter(None, faults), ""))
 
 
-def _gap_words(message: str) -> str:
-    """`12 chunks (3.4 kB) were lost here: disk full`."""
+def gap_words(message: str) -> str:
+    """What a recording gap tells: `12 pieces (3.4 kB) of the stream could not be recorded: disk full`."""
     lost = gist.of_gap(message)
     records, lost_bytes = lost.get("records"), lost.get("bytes")
     what = f"{count(records)} {'piece' if records == 1 else 'pieces'}" if isinstance(records, int) else "something"

@@ -6,77 +6,83 @@ Live parts are polled: the page says what it has seen, and the answer is 204 and
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 
 from core.clock import now
 from core.errors import NotFound
 from customers import api_keys
 from customers.models import Customer
-from dashboard import first_run, message_view, session_list, timeline
+from dashboard import message_view, session_filter, session_list, session_page, session_replay, timeline
 from dashboard.boundary import member_page
-from dashboard.overview import overview
+from dashboard.exchanges import from_its_request
+from dashboard.plan import plan
 from events import queries
-from events.rows import EventRow, Exchange, SessionRow
+from events.overview_queries import RANGES
+from events.rows import EventRow, SessionRow
 
-EXCHANGES_PER_PAGE = 100
 MAX_WATCHED = 50  # open requests whose answers one page waits for
 LIVELY = timedelta(minutes=10)  # how long after its last message a session is polled often
 
 
 @member_page
 def sessions(request: HttpRequest, customer: Customer) -> HttpResponse:
-    """All sessions, newest first, with the day's figures; for a new customer, how to begin."""
-    at = now()
-    listed = session_list.read(customer.pk, before=request.GET.get("before"), server=request.GET.get("q", ""), at=at)
-    context = {"customer": customer, "section": "sessions", "listed": listed, "now": at}
-    if listed.is_first_run:
-        return render(request, "dashboard/first_run.html", context | first_run.steps(customer, at=at))
-    return render(request, "dashboard/sessions.html", context | {"overview": overview(customer, at=at)})
+    """All sessions, or those the address names, newest first."""
+    context = _list_context(request, customer, now()) | {"section": "sessions", "ranges": RANGES.values()}
+    return render(request, "dashboard/sessions.html", context)
 
 
 @member_page
 def sessions_live(request: HttpRequest, customer: Customer) -> HttpResponse:
     """The list again, if it differs from the one the page shows."""
-    at = now()
-    listed = session_list.read(customer.pk, before=request.GET.get("before"), server=request.GET.get("q", ""), at=at)
-    if request.GET.get("seen") == listed.seen:
+    context = _list_context(request, customer, now())
+    if request.GET.get("seen") == context["listed"].seen:
         return HttpResponse(status=204)
-    if request.GET.get("seen") == session_list.NOTHING_SEEN:
-        return HttpResponse(headers={"HX-Refresh": "true"})  # the first session: another page altogether
-    context = {"customer": customer, "listed": listed, "now": at, "overview": overview(customer, at=at), "live": True}
     return render(request, "dashboard/parts/session_table.html", context)
 
 
 @member_page
 def session(request: HttpRequest, customer: Customer, session_id: str) -> HttpResponse:
-    """One session: what it was, and its messages, request and response paired."""
-    context = _session_context(request, customer, session_id, now())
-    if context["next"]:
-        context["latest"] = queries.session_tail(customer.pk, session_id, last=EXCHANGES_PER_PAGE)
+    """One session: what it was, and its exchanges as a waterfall."""
+    context = _read_session(request, customer, session_id)
+    if context["batch"].next:
+        last = session_page.EXCHANGES_PER_PAGE
+        context["latest"] = queries.session_tail(customer.pk, session_id, last=last)
     return render(request, "dashboard/session.html", context | {"section": "sessions"})
 
 
 @member_page
 def session_more(request: HttpRequest, customer: Customer, session_id: str) -> HttpResponse:
-    """The next rows, for the page that has the ones before."""
-    return render(request, "dashboard/parts/more.html", _session_context(request, customer, session_id, now()))
+    """The next batch, for the page that has the ones before."""
+    return render(request, "dashboard/parts/more.html", _read_session(request, customer, session_id))
 
 
 @member_page
 def session_live(request: HttpRequest, customer: Customer, session_id: str) -> HttpResponse:
-    """The rows that are new, and those whose answer came, since the page last asked."""
+    """What is new in the page's last batch, and the rows whose answer came, since the page last asked."""
     at = now()
     found = _session_of(customer, session_id)
     if request.GET.get("seen") == _seen(found, at):
         return HttpResponse(status=204)
-    context = _session_context(request, customer, session_id, at, found)
-    watched = queries.exchanges(customer.pk, session_id, _watched(request))
-    answered = [exchange for exchange in watched if exchange.answers]
-    context["answered"] = timeline.rows(answered, started_at=found.started_at, now=at)
+    after, place = request.GET.get("after") or None, request.GET.get("place") or None
+    news = session_page.news(customer.pk, found, after=after, place=place, watched=_watched(request), at=at)
+    context = _session_context(customer, found, news.batch, at) | {"news": news}
     return render(request, "dashboard/parts/session_live.html", context)
+
+
+@member_page
+def replay(request: HttpRequest, customer: Customer, session_id: str, form: str) -> StreamingHttpResponse:  # noqa: ARG001
+    """The whole session as a file to play again."""
+    found = _session_of(customer, session_id)
+    name = session_replay.file_name(found, form)
+    return StreamingHttpResponse(
+        session_replay.stream(customer.pk, found, form),
+        content_type=session_replay.FORMATS[form],
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
 
 
 @member_page
@@ -96,7 +102,9 @@ def exchange_opened(request: HttpRequest, customer: Customer, session_id: str, e
 def message(request: HttpRequest, customer: Customer, session_id: str, event_id: UUID) -> HttpResponse:
     """One whole message on a page of its own."""
     view = message_view.of_whole(_event_of(customer, session_id, event_id))
-    context = {"customer": customer, "section": "sessions", "session": _session_of(customer, session_id), "view": view}
+    found = _session_of(customer, session_id) if session_id else None
+    section = "sessions" if found else "events"
+    context = {"customer": customer, "section": section, "session": found, "view": view}
     return render(request, "dashboard/message.html", context)
 
 
@@ -123,7 +131,7 @@ def download(request: HttpRequest, customer: Customer, session_id: str, event_id
 def account(request: HttpRequest, customer: Customer) -> HttpResponse:
     """What the customer has: tier, quota, retention, and the keys that may send."""
     at = now()
-    figures = overview(customer, at=at)
+    figures = plan(customer, at=at)
     context = {
         "customer": customer,
         "section": "account",
@@ -134,6 +142,12 @@ def account(request: HttpRequest, customer: Customer) -> HttpResponse:
         "now": at,
     }
     return render(request, "dashboard/account.html", context)
+
+
+def _list_context(request: HttpRequest, customer: Customer, at: datetime) -> dict[str, Any]:
+    asked = session_filter.of(request.GET.dict(), at=at)
+    listed = session_list.read(customer.pk, asked, before=request.GET.get("before"), at=at)
+    return {"customer": customer, "listed": listed, "asked": asked, "now": at}
 
 
 def _session_of(customer: Customer, session_id: str) -> SessionRow:
@@ -150,21 +164,20 @@ def _event_of(customer: Customer, session_id: str, event_id: UUID) -> EventRow:
     return found
 
 
-def _session_context(
-    request: HttpRequest, customer: Customer, session_id: str, at: datetime, found: SessionRow | None = None
-) -> dict[str, object]:
-    """The session and the rows after the `after` of the address; at the end of the list, where to poll on."""
-    found = found or _session_of(customer, session_id)
-    after = request.GET.get("after") or None
-    page = queries.session_exchanges(customer.pk, session_id, after=after, limit=EXCHANGES_PER_PAGE)
+def _read_session(request: HttpRequest, customer: Customer, session_id: str) -> dict[str, Any]:
+    """The batch behind the `after` of the address."""
+    at, found = now(), _session_of(customer, session_id)
+    batch = session_page.read(customer.pk, found, after=request.GET.get("after") or None, at=at)
+    return _session_context(customer, found, batch, at)
+
+
+def _session_context(customer: Customer, found: SessionRow, batch: session_page.Batch, at: datetime) -> dict[str, Any]:
+    """A session and what is shown of it; at its end, how to poll on."""
     return {
         "customer": customer,
         "session": found,
         "lasted": found.last_at - found.started_at,
-        "rows": timeline.rows(page.rows, started_at=found.started_at, now=at),
-        "after": after,
-        "next": page.next,
-        "place": timeline.place(page.rows[-1]) if page.rows else after or "",
+        "batch": batch,
         "seen": _seen(found, at),
         "poll_seconds": 2 if at - found.last_at < LIVELY else 15,
         "is_live": session_list.is_live(found, at),
@@ -189,14 +202,6 @@ def _exchange_context(customer: Customer, session_id: str, event_id: UUID) -> di
     exchanges = queries.exchanges(customer.pk, session_id, [event_id])
     if not exchanges:
         raise NotFound("there is no such message", "it may have been deleted when its retention ended")
-    row = timeline.row(_from_its_request(customer, exchanges[0]), started_at=found.started_at, now=at)
-    return {"customer": customer, "session": found, "row": row, "now": at}
-
-
-def _from_its_request(customer: Customer, exchange: Exchange) -> Exchange:
-    """For an answer, the exchange it ends: its correlation is its request's id, where the recorder is ours."""
-    first = exchange.first
-    if first.type not in queries.ANSWERS or not timeline.IS_ID.fullmatch(first.correlation_id):
-        return exchange
-    whole = queries.exchanges(customer.pk, first.session_id, [UUID(first.correlation_id)])
-    return next((found for found in whole if first in found.answers), exchange)
+    row = timeline.row(from_its_request(customer, exchanges[0]), started_at=found.started_at, now=at)
+    base = session_page.address(session_id)
+    return {"customer": customer, "session": found, "row": row, "base": base, "now": at}

@@ -12,11 +12,14 @@ class EventsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from customers import usage  # noqa: PLC0415 - these need the app registry
-        from events import checks, metrics, quotas  # noqa: F401,PLC0415 - `checks` registers itself
+        from customers import usage, what_if  # noqa: PLC0415 - these need the app registry
+        from events import checks, definitions_keeping, metrics, quotas, stored_hooks  # noqa: F401,PLC0415 - `checks` registers itself
+        from events.what_if import effects  # noqa: PLC0415
 
         usage.register(quotas.used)
         metrics.register()
+        stored_hooks.on_stored(definitions_keeping.keep)
+        what_if.register(effects)
         post_migrate.connect(_make_room, sender=self, dispatch_uid="events.room")
 
 

@@ -15,6 +15,8 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
+from events.definitions_models import Tool, ToolChange, ToolDefinition, ToolListPart, ToolServer  # noqa: F401
+
 
 class Party(models.Model):
     """An MCP server or client as its events name it: some bytes a row here instead of some dozens in every event."""

@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from customers.queries import retention_days_by_customer
-from events import ledger, stores
+from events import definitions, ledger, stores
 from events.event_ids import DAY, day_of
 from events.models import DailyRollup, HourlyRollup, Session
 from events.turns import turn
@@ -58,6 +58,7 @@ class Expired:
 def expire(*, now: datetime, pause: Pause = time.sleep) -> Expired:
     """Delete, for every customer, what is older than its tier keeps. Safe to interrupt and to repeat."""
     ledger.forget(before=now - LEDGER_KEEPS, pause=lambda: pause(PAUSE_SECONDS))
+    definitions.forget_parts(now=now)
     classes: dict[int, list[int]] = {}
     for customer_id, days in retention_days_by_customer().items():
         classes.setdefault(max(days, REPLAY_DAYS), []).append(customer_id)
@@ -77,6 +78,7 @@ def _expire(customers: Sequence[int], limit: datetime, pause: Pause) -> Expired:
     old = DailyRollup.objects.filter(customer_id__in=customers, at__lt=limit)
     for customer_id, day in old.order_by("at", "customer_id").values_list("customer_id", "at").distinct():
         total += _expire_day(customer_id, day, pause)
+    definitions.expire(customers, limit)
     # started_at is what the index is by; a session that began after the limit has not ended before it
     ended = Session.objects.filter(customer_id__in=customers, started_at__lt=limit, last_at__lt=limit)
     return total + Expired(sessions=ended.delete()[0])

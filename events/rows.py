@@ -25,6 +25,8 @@ OWN = (
 )  # the first fields of `EventRow`
 _COLUMNS = (*OWN, *(f"{side}__{part}" for side in ("server", "client") for part in ("name", "version", "title")))
 Columns = tuple[Any, ...]
+Stored = bytes | memoryview
+"""As the database gives bytes"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,22 @@ class Hour:
     requests: int
     errors: int
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Sums of one server, method and tool over the minute, hour or day that begins at `at`. `histogram` is the
+    durations', as `events.histogram` encodes it."""
+
+    at: datetime
+    server: str
+    method: str
+    tool: str
+    events: int
+    requests: int
+    errors: int
+    bytes: int
+    histogram: Stored
 
 
 @dataclass(frozen=True, slots=True)

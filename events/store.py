@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from core.paging import Page
-from events.rows import EventRow, Exchange
+from events.rows import EventRow, Exchange, Measure
 
 Key = tuple[int, int]
 """(customer, event id as a number, which compares ten times faster)"""
@@ -65,6 +65,7 @@ class EventFilter:
     direction: str = ""
     method: str = ""
     tool: str = ""
+    server: str = ""  # its name, as events give it
     errors_only: bool = False
     since: datetime | None = None
     until: datetime | None = None
@@ -115,6 +116,11 @@ class EventStore(Protocol):
     def recent_events(
         self, customer_id: int, *, after: str | None, limit: int, only: EventFilter
     ) -> Page[EventRow]: ...
+
+    def minutes(self, customer_id: int, *, since: datetime, until: datetime, most: int) -> list[Measure]:
+        """What each minute of `since` ≤ time < `until` held, a row for each server, method and tool, or several to add
+        up; of the newest `most` events alone. For an hour or two: what is longer is in the rollups."""
+        ...
 
     def answers(self) -> bool:
         """Whether it can be asked now, found out within two seconds."""

@@ -6,6 +6,7 @@ from django.conf import settings
 
 class KmcloudConfig(AppConfig):
     name = "kmcloud"
+    verbose_name = "Service"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -31,7 +31,11 @@ app.conf.beat_schedule = {
     "publish": {"task": "registry.publish", "schedule": 15.0, "options": {"expires": 15}},
     "resume": {"task": "registry.resume", "schedule": 60.0, "options": {"expires": 60}},  # scans and letters
     "resume-builds": {"task": "registry.resume_builds", "schedule": 60.0, "options": {"expires": 60}},
+    "note-health": {"task": "kmcloud.note_health", "schedule": 60.0, "options": {"expires": 60}},
     "sweep-orphans": {"task": "registry.sweep_orphans", "schedule": crontab(minute="29", hour="4")},
+    "evaluate-alerts": {"task": "alerts.evaluate", "schedule": 60.0, "options": {"expires": 60}},
+    "deliver-alerts": {"task": "alerts.deliver", "schedule": 15.0, "options": {"expires": 15}},  # retries, lost kicks
+    "forget-alerts": {"task": "alerts.forget", "schedule": crontab(minute="51", hour="3")},
     "expire-events": {"task": "events.expire", "schedule": crontab(minute="17")},  # hourly, off the crowded full hour
     "forget-expired-tokens": {"task": "customers.forget_expired_tokens", "schedule": crontab(minute="43", hour="3")},
 }

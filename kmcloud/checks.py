@@ -13,6 +13,10 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 
+from customers.permissions import ROLES
+from kmcloud import mail
+from kmcloud.roles import role_called
+
 _GO_PLATFORMS = {"linux-amd64", "linux-arm64"}
 _LOCAL_HOSTS = {"127.0.0.1", "localhost", "[::1]"}
 
@@ -68,6 +72,48 @@ def go_platforms_are_known(**_: Any) -> list[CheckMessage]:
             id="kmcloud.E007",
         )
     ]
+
+
+@register(Tags.security)
+def sign_in_is_no_open_door(**_: Any) -> list[CheckMessage]:
+    """Who may come in must be somebody's decision, and one that can be carried out."""
+    return list(_sign_in())
+
+
+def _sign_in() -> Iterator[CheckMessage]:
+    if settings.SIGN_UP not in {"invitation", "open"}:
+        yield Error(
+            f"KM_SIGN_UP is `{settings.SIGN_UP}`.", hint="Set it to `invitation` or to `open`.", id="kmcloud.E008"
+        )
+    serves = "KM_OIDC_CLIENT_SECRET" in role_called(settings.ROLE).secrets
+    if settings.OIDC_ISSUER and serves and not (settings.OIDC_CLIENT_ID and settings.OIDC_CLIENT_SECRET):
+        yield Error(
+            "KM_OIDC_ISSUER needs a client.",
+            hint="Set KM_OIDC_CLIENT_ID and KM_OIDC_CLIENT_SECRET as the issuer gave them.",
+            id="kmcloud.E009",
+        )
+    if settings.OIDC_CUSTOMER and not settings.OIDC_DOMAINS:
+        yield Error(
+            "KM_OIDC_CUSTOMER without KM_OIDC_DOMAINS would let in whoever has an account with the issuer.",
+            hint="Set KM_OIDC_DOMAINS to your organisation's e-mail domains.",
+            id="kmcloud.E010",
+        )
+    if settings.OIDC_ROLE not in ROLES:
+        yield Error(
+            f"KM_OIDC_ROLE is `{settings.OIDC_ROLE}`.", hint=f"The roles are {', '.join(ROLES)}.", id="kmcloud.E011"
+        )
+
+
+@register(Tags.security)
+def letters_can_be_sent(**_: Any) -> list[CheckMessage]:
+    """Where letters go is said once, and is an address."""
+    why = mail.problem(settings.EMAIL_URL) if settings.EMAIL_URL else ""
+    if settings.EMAIL_URL and settings.EMAIL_BACKEND != mail.SMTP:
+        why = "KM_EMAIL_BACKEND sends letters another way"
+    if not why:
+        return []
+    hint = "Set one of the two, KM_EMAIL_URL as smtp+tls://user:password@host:587."
+    return [Error(f"KM_EMAIL_URL cannot be used: {why}.", hint=hint, id="kmcloud.E012")]
 
 
 def _production() -> Iterator[CheckMessage]:

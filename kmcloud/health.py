@@ -29,6 +29,7 @@ from events import logs, stores
 from events.models import Heartbeat, QuarantinedEntry
 from events.queries import inbox_depth
 from events.sweeper import BEAT_SECONDS, WORKER, beat
+from kmcloud import health_history
 
 WEB = "web"
 PROOF_SECONDS = 10.0  # one small write, so that a probe every second costs nothing
@@ -195,7 +196,14 @@ class HealthView(_ForAnyone):
     def get(self, request: Request) -> Response:  # noqa: ARG002
         """Every dependency."""
         answer = health()
+        if answer.checks["database"].status != UNAVAILABLE:
+            _looked_up(lambda: _noted(answer))
         return Response(msgspec.to_builtins(answer), status=_code(answer.status))
+
+
+def _noted(answer: HealthAnswer) -> Check:
+    health_history.note(answer.checks, at=shared_clock.now())
+    return answer.checks["database"]
 
 
 def _code(status: str) -> int:

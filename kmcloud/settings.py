@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 import environ
 from km_protocol.claims import REFRESH_SECONDS
 
-from kmcloud import logs, roles
+from kmcloud import logs, mail, roles
 from kmcloud.secrets_file import given, secret
 
 env = environ.Env()
@@ -56,7 +56,14 @@ INSTALLED_APPS = [
     "plugins_registry",
     "events",
     "events.otlp",
-    "dashboard",
+    "alerts",
+    "dashboard",  # before allauth, whose pages it dresses
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -75,12 +82,15 @@ MIDDLEWARE = [
     "events.middleware.IngestMiddleware",  # then: it answers what comes thousands of times a second, past the rest
     "django.middleware.security.SecurityMiddleware",
     "kmcloud.admin_csp.PolicyMiddleware",
+    "dashboard.compression.CompressionMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "dashboard.staff_gate.StaffGate",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
@@ -141,7 +151,14 @@ EVENT_LOG = env.str("KM_EVENT_LOG", default="inbox")
 EVENT_LOG_URL = given("KM_EVENT_LOG_URL") if "KM_EVENT_LOG_URL" in roles.role_called(ROLE).secrets else None
 DATABASES["default"]["CONN_MAX_AGE"] = None if EMBEDDED else 600
 
-EMAIL_BACKEND = env.str("KM_EMAIL_BACKEND", default="django.core.mail.backends.console.EmailBackend")
+# Who takes letters: `smtp+tls://user:password@host:587` (kmcloud.mail). A role that sends none is not told it.
+EMAIL_URL = given("KM_EMAIL_URL") if "KM_EMAIL_URL" in roles.role_called(ROLE).secrets else ""
+EMAIL_BACKEND = env.str("KM_EMAIL_BACKEND", default=mail.SMTP if EMAIL_URL else mail.CONSOLE)
+_SERVER = mail.server(EMAIL_URL)
+EMAIL_HOST, EMAIL_PORT = _SERVER.host, _SERVER.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _SERVER.user, _SERVER.password
+EMAIL_USE_TLS, EMAIL_USE_SSL = _SERVER.starttls, _SERVER.tls
+EMAIL_TIMEOUT = 10  # seconds for each answer: a mail server that hangs holds up the next letter
 DEFAULT_FROM_EMAIL = env.str("KM_EMAIL_FROM", default="Kilometers <registry@localhost>")
 # The customer, `cus_…`, who publishes our own plugins.
 OFFICIAL_PUBLISHER = env.str("KM_OFFICIAL_PUBLISHER", default="")
@@ -225,7 +242,46 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "dashboard:login"
-LOGIN_REDIRECT_URL = "dashboard:sessions"
+LOGIN_REDIRECT_URL = "dashboard:overview"
+CSRF_FAILURE_VIEW = "dashboard.boundary.form_too_old"
+
+# Who gets an account: whoever is invited, or, with `open`, also who asks for one.
+SIGN_UP = env.str("KM_SIGN_UP", default="invitation")
+STAFF_MFA = env.bool("KM_STAFF_MFA", default=PRODUCTION)  # a second factor for the operator's console
+# The organisation's own accounts: an OpenID Connect issuer, and whom it may vouch for (customers.single_sign_on).
+OIDC_ISSUER = env.str("KM_OIDC_ISSUER", default="").rstrip("/")
+OIDC_CLIENT_ID = env.str("KM_OIDC_CLIENT_ID", default="")
+OIDC_CLIENT_SECRET = given("KM_OIDC_CLIENT_SECRET")
+OIDC_NAME = env.str("KM_OIDC_NAME", default="single sign-on")
+OIDC_DOMAINS = env.list("KM_OIDC_DOMAINS", default=[])
+OIDC_CUSTOMER = env.str("KM_OIDC_CUSTOMER", default="")
+OIDC_ROLE = env.str("KM_OIDC_ROLE", default="viewer")
+
+# django-allauth: passwords' letters, second factors, single sign-on. Accounts are made by invitations alone.
+ACCOUNT_ADAPTER = "dashboard.identity.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"  # an invitation has proven the address before there is an account
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # no letters to strangers
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_SESSION_REMEMBER = True
+MFA_ADAPTER = "dashboard.identity.MfaAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # addresses are not kept by allauth
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_ISSUER = "Kilometers"
+MFA_TOTP_TOLERANCE = 1  # half a minute of a phone's clock
+SOCIALACCOUNT_ADAPTER = "dashboard.identity.SingleSignOnAdapter"
+SOCIALACCOUNT_LOGIN_ON_GET = True  # a form's redirect to the issuer would break the policy's `form-action`
+_OIDC_APP = {
+    "provider_id": "sso",
+    "name": OIDC_NAME,
+    "client_id": OIDC_CLIENT_ID,
+    "secret": OIDC_CLIENT_SECRET,
+    "settings": {"server_url": OIDC_ISSUER, "oauth_pkce_enabled": True},
+}
+SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [_OIDC_APP] if OIDC_ISSUER else []}}
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -237,6 +293,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 _BEHIND_TLS = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _BEHIND_TLS
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _BEHIND_TLS  # http://localhost, where browsers allow passkeys too
 SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds()) if _BEHIND_TLS else 0
 TRUST_PROXY = env.bool("KM_TRUST_PROXY", default=False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUST_PROXY else None
@@ -264,6 +321,7 @@ UNFOLD = {
     "SITE_HEADER": "Kilometers",
     "SITE_SUBHEADER": "Console",
     "SITE_SYMBOL": "speed",
+    "DASHBOARD_CALLBACK": "kmcloud.admin_start.fill",
     "SHOW_HISTORY": False,  # the audit log is the history, and it is complete
 }
 
@@ -317,6 +375,10 @@ METRICS_NETWORKS = [ip_network(each.strip()) for each in env.list("KM_METRICS_NE
 _COUNTS_DIR = DATA_DIR / "metrics" / socket.gethostname()
 _COUNTS_DIR.mkdir(parents=True, exist_ok=True)
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_COUNTS_DIR)  # whatever a parent with another directory said
+
+# Networks that webhooks may be sent to beside the public internet, and without TLS too (alerts.addresses).
+_OWN_NETWORKS = env.list("KM_WEBHOOK_PRIVATE_NETWORKS", default=[])
+WEBHOOK_PRIVATE_NETWORKS = [ip_network(each.strip()) for each in _OWN_NETWORKS]
 
 # Where MCP calls are exported to as OpenTelemetry spans and metrics; the headers are spelled as OpenTelemetry's own
 # variable has them: `name=value` pairs with commas between, percent-encoded.

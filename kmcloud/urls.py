@@ -7,15 +7,22 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from kmcloud import health, scraping
+from dashboard.login import StaffSignIn
+from kmcloud import admin_health, health, scraping
+from kmcloud.admin import hide_sign_in_tables
+
+hide_sign_in_tables()
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="dashboard:sessions")),
+    path("", RedirectView.as_view(pattern_name="dashboard:overview")),
     path("", include("customers.urls")),
     path("", include("plugins_registry.urls")),
     path("", include("plugins_registry.review_urls")),
     path("", include("events.urls")),
     path("app/", include("dashboard.urls")),
+    path("app/account/", include("dashboard.identity_urls")),
+    path("admin/login/", StaffSignIn.as_view()),
+    path("admin/health/", admin.site.admin_view(admin_health.shown), name="console_health"),
     path("admin/", admin.site.urls),
     path("livez", health.LiveView.as_view(), name="livez"),
     path("readyz", health.ReadyView.as_view(), name="readyz"),

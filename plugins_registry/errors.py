@@ -81,6 +81,12 @@ class TooManySubmissions(TooManyRequests):
     code = "too_many_submissions"
 
 
+class PluginNotFound(NotFound):
+    """There is none, it is another organisation's own, or it was never published: the answer is the same."""
+
+    code = "plugin_not_found"
+
+
 class SubmissionNotFound(NotFound):
     """There is none, or it is another organisation's: the answer is the same."""
 

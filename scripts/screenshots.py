@@ -2,11 +2,12 @@
 
     $ scripts/demo                                # in one terminal: leaves the service up and prints the login
     $ scripts/screenshots --url http://127.0.0.1:8318 --email ann@acme.example --password …
-    docs/images/sessions-light.png
+    docs/images/overview-light.png
     …
 
-Each page in both themes; the session is the one with the most messages on the first page, with one call opened. The
-service is only read. Chromium is `/usr/bin/chromium`, or what `KM_CHROMIUM` names.
+Each page in both themes, wide and narrow. An event is opened beside the list of events; the session is the one with the
+most messages on the first page, as a waterfall and with one call opened. The service is only read. Chromium is
+`/usr/bin/chromium`, or what `KM_CHROMIUM` names.
 """
 
 from __future__ import annotations
@@ -64,11 +65,27 @@ def _pictures(browser: Browser, options: argparse.Namespace) -> Iterator[Path]:
     for theme in ("light", "dark"):
         for name, viewport in (("", WIDE), ("-narrow", NARROW)):
             page = _signed_in(browser, options, theme, viewport)
+            yield _take(page, options.out / f"overview{name}-{theme}.png")
+            page.goto("/app/events")
+            if not name:
+                _open_an_event(page)
+            yield _take(page, options.out / f"events{name}-{theme}.png")
+            page.goto("/app/sessions")
             yield _take(page, options.out / f"sessions{name}-{theme}.png")
             page.goto(_longest_session(page))
+            yield _take(page, options.out / f"session{name}-{theme}.png")
             if not name:
                 _open_a_call(page)
-            yield _take(page, options.out / f"session{name}-{theme}.png")
+                yield _take(page, options.out / f"call-{theme}.png")
+            page.goto("/app/tools")
+            yield _take(page, options.out / f"tools{name}-{theme}.png")
+            page.locator("tr[data-row] a.name.mono").first.click()
+            page.get_by_role("heading", name="Definition").wait_for()
+            yield _take(page, options.out / f"tool{name}-{theme}.png")
+            page.goto("/app/plugins")
+            yield _take(page, options.out / f"plugins{name}-{theme}.png")
+            page.goto("/app/alerts")
+            yield _take(page, options.out / f"alerts{name}-{theme}.png")
             page.context.close()
 
 
@@ -79,7 +96,7 @@ def _signed_in(browser: Browser, options: argparse.Namespace, theme: str, viewpo
     page.goto("/app/login")
     page.get_by_label("E-mail").fill(options.email)
     page.get_by_label("Password").fill(options.password)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/app/")
     return page
 
@@ -100,6 +117,14 @@ def _open_a_call(page: Page) -> None:
     text = page.locator(".switch").last.get_by_text("Text")
     if text.count():
         text.click()
+    page.mouse.move(0, 0)
+
+
+def _open_an_event(page: Page) -> None:
+    """Open the newest tool call, or the newest event where there is none, beside the list."""
+    calls = page.locator("[data-drawer]", has_text="tools/call")
+    (calls if calls.count() else page.locator("[data-drawer]")).first.click()
+    page.locator("#drawer[open] .sides").wait_for()
     page.mouse.move(0, 0)
 
 

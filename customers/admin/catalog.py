@@ -9,8 +9,9 @@ from django.db import models
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from customers import entitlement_hooks
 from customers.admin.console import AuditedAdmin, ReadOnlyAdmin
-from customers.models import AuditEntry, Feature, Tier
+from customers.models import AuditChain, AuditEntry, Feature, Tier
 
 
 @admin.register(Tier)
@@ -21,6 +22,12 @@ class TierAdmin(AuditedAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:  # noqa: ARG002
         return ("code",) if obj else ()  # programs know tiers by it
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """What its customers may run follows, in their plugin repositories too."""
+        super().save_related(request, form, formsets, change)
+        for subscription in form.instance.subscriptions.select_related("customer"):
+            entitlement_hooks.changed(subscription.customer)
 
 
 @admin.register(Feature)
@@ -36,5 +43,14 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     list_display = ("at", "actor", "action", "customer_public_id", "subject")
     list_filter = ("action",)
     search_fields = ("actor", "action", "customer_public_id", "subject")
-    fields = ("at", "actor", "action", "customer_public_id", "subject", "details")
+    fields = ("at", "actor", "action", "customer_public_id", "subject", "details", "number", "previous", "hash")
     date_hierarchy = "at"
+
+
+@admin.register(AuditChain)
+class AuditChainAdmin(ReadOnlyAdmin):
+    """The ends of the chains; `manage.py verify_audit` recomputes them."""
+
+    list_display = ("key", "entries", "head")
+    search_fields = ("key",)
+    fields = ("key", "entries", "head")

@@ -92,8 +92,13 @@ class ConsoleAdmin(AnyAdmin):
         row: Model | None,
         act: Callable[[], Any],
         form: forms.Form | None = None,
+        *,
+        leaves: bool = False,
     ) -> HttpResponse:
-        """Ask `question` about `row`, or, once answered, `act`. A key that `act` issues is shown; a refusal is told."""
+        """Ask `question` about `row`, or, once answered, `act`. A key that `act` issues is shown; a refusal is told.
+
+        With `leaves`, the row is gone afterwards, and its list follows.
+        """
         if request.method != "POST" or (form is not None and not form.is_valid()):
             return self._page(request, "customers/confirm.html", row, form=form, **question._asdict())
         try:
@@ -104,7 +109,7 @@ class ConsoleAdmin(AnyAdmin):
         if isinstance(result, Issued):
             return self.secret_page(request, result)
         messages.success(request, question.done)
-        return HttpResponseRedirect(self._back(row))
+        return HttpResponseRedirect(self._back(None if leaves else row))
 
     def secret_page(self, request: HttpRequest, issued: Issued) -> HttpResponse:
         """The one page that shows `issued.secret`."""
@@ -123,6 +128,14 @@ class ConsoleAdmin(AnyAdmin):
         except ApiError as error:
             messages.error(request, f"{error.message}. {error.hint}")
             return HttpResponseRedirect(request.get_full_path())
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
+        """Tell a refusal as a message over the row's page."""
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except ApiError as error:
+            messages.error(request, f"{error.message}. {error.hint}")
+            return HttpResponseRedirect(self._back(self.get_object(request, object_id)))
 
     def _page(self, request: HttpRequest, template: str, row: Model | None, **context: Any) -> TemplateResponse:
         base = self.admin_site.each_context(request)

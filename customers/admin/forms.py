@@ -8,14 +8,17 @@ from django import forms
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminEmailInputWidget,
+    UnfoldAdminIntegerFieldWidget,
     UnfoldAdminPasswordWidget,
     UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
 )
 
 from core.clock import now
 from customers.models import ApiKey, Customer, Member, Subscription, Tier
 from customers.scopes import DEFAULT_SCOPES, Scope
 from customers.states import TRANSITIONS, Action, State
+from customers.subscriptions import Terms
 
 
 class IssueKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable when it runs
@@ -55,6 +58,35 @@ class NewMemberForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscript
     class Meta:
         model = Member
         fields: ClassVar = ["customer", "role"]
+
+
+class TermsForm(forms.Form):
+    """What a subscription is for. The end of a trial is asked for while there is one."""
+
+    tier = forms.ModelChoiceField(Tier.objects.all(), empty_label=None, widget=UnfoldAdminSelectWidget)
+    events_per_day = forms.IntegerField(
+        min_value=0,
+        max_value=2**63 - 1,
+        required=False,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text="Agreed by contract; empty: what the tier includes.",
+    )
+    trial_ends_at = forms.DateTimeField(
+        required=False, widget=UnfoldAdminTextInputWidget, help_text="As 2026-12-24 18:00, in UTC."
+    )
+
+    def __init__(self, subscription: Subscription, *args: Any, **kwargs: Any) -> None:
+        initial = {name: getattr(subscription, name) for name in ("tier", "events_per_day", "trial_ends_at")}
+        super().__init__(*args, **{"initial": initial, **kwargs})
+        self._subscription = subscription
+        if subscription.state != State.TRIALING:
+            del self.fields["trial_ends_at"]
+
+    def terms(self) -> Terms:
+        """The terms, once the form is valid."""
+        given = self.cleaned_data
+        ends = given.get("trial_ends_at", self._subscription.trial_ends_at)
+        return Terms(given["tier"], given["events_per_day"], ends)
 
 
 class TransitionForm(forms.Form):

@@ -1,10 +1,11 @@
-"""What every page needs: the chosen theme, icons, and which entry of the navigation is current.
+"""What every page needs: the chosen theme, icons, and the navigation.
 
 <html data-theme="{% theme %}">      {% icon "search" %}
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from django import template
@@ -12,6 +13,7 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from dashboard.navigation import Place, places
 from dashboard.theme import chosen
 
 register = template.Library()
@@ -24,6 +26,7 @@ def theme(context: dict[str, Any]) -> str:
 
 
 @register.simple_tag
+@cache
 def icon(name: str, size: int = 16) -> SafeString:
     """A drawing of `icons.svg`, in the ink of its surroundings; the words beside it carry the meaning."""
     return format_html(
@@ -32,3 +35,9 @@ def icon(name: str, size: int = 16) -> SafeString:
         sprite=static("dashboard/icons.svg"),
         name=name,
     )
+
+
+@register.simple_tag
+def navigation() -> tuple[Place, ...]:
+    """Where one can go, for the bar and for the help."""
+    return places()

@@ -65,6 +65,12 @@ def span(delta: timedelta | None) -> str:
 
 
 @register.filter
+def lasted(begin: datetime, end: datetime) -> str:
+    """`span` of the time from one moment to another."""
+    return span(end - begin)
+
+
+@register.filter
 def count(value: int | None) -> str:
     """A whole number with its thousands marked."""
     return ABSENT if value is None else f"{value:,}"
@@ -112,6 +118,16 @@ def absolute(at: datetime) -> str:
     """A moment in full, in UTC, to the millisecond: `22 Nov 2026, 15:40:00.123 UTC`."""
     moment_utc = at.astimezone(UTC)
     return f"{moment_utc:%-d %b %Y, %H:%M:%S}.{moment_utc.microsecond // 1000:03d} UTC"
+
+
+@register.filter
+def clock(at: datetime, now: datetime) -> str:
+    """A moment in UTC for a list of many: `15:40:00.123`, with the date unless it is the day of `now`."""
+    moment_utc = at.astimezone(UTC)
+    time = f"{moment_utc:%H:%M:%S}"
+    if moment_utc.date() == now.astimezone(UTC).date():
+        return f"{time}.{moment_utc.microsecond // 1000:03d}"
+    return f"{moment_utc:%-d %b}, {time}" if moment_utc.year == now.year else f"{moment_utc:%-d %b %Y}"
 
 
 @register.filter

@@ -6,22 +6,30 @@ say which of them a question needs; here, where there is one table, they narrow 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Case, Count, Exists, F, FloatField, OuterRef, Q, QuerySet, Sum, Value, When
+from django.db.models.functions import Ceil, Greatest, Least, Ln, TruncMinute
 
 from core.paging import Page, decode, encode, paginate
 from events.event_ids import DAY, first_id, ids_between, moment_of
+from events.histogram import GAMMA, LONGEST_MS, SHORTEST_MS, Histogram
 from events.models import Event, EventKey
-from events.rows import EventRow, Exchange, event_row, previewed, whole
+from events.rows import EventRow, Exchange, Measure, event_row, previewed, whole
 from events.store import ANSWERS, EventFilter
 from events.stores.days import Span
 
 IDS_A_STATEMENT = 500
 MAX_SCANNED = 20_000  # rows one filtered page looks at before it stops and offers to go on; about 50 ms
 _HAS_PARTNER = ~Q(correlation_id="")  # as the index says it, which is by the correlations there are
+_WITHIN = Least(Greatest(F("duration_ms"), Value(SHORTEST_MS)), Value(LONGEST_MS))
+_BUCKET = Case(  # `events.histogram.bucket_of`; PostgreSQL's GREATEST knows no NULL
+    When(duration_ms__isnull=False, then=Ceil(Ln(_WITHIN) / Value(math.log(GAMMA)))), output_field=FloatField(null=True)
+)
 
 
 class RelationalStore:
@@ -83,6 +91,20 @@ class RelationalStore:
             return Page(page.rows, encode(UUID(int=floor.int + 1)))
         return page
 
+    def minutes(self, customer_id: int, *, since: datetime, until: datetime, most: int) -> list[Measure]:
+        """Counted by the database, a row for each bucket of durations."""
+        found = _within(Event.objects.filter(customer_id=customer_id), EventFilter(since=since, until=until))
+        floor = found.order_by("-id").values_list("id", flat=True)[most : most + 1].first()
+        found = found if floor is None else found.filter(id__gt=floor)
+        keys = found.annotate(at=TruncMinute("timestamp", tzinfo=UTC), bucket=_BUCKET)
+        counts = keys.values_list("at", "server__name", "method", "tool", "bucket").annotate(
+            events=Count("id"),
+            requests=Count("id", filter=Q(type="request")),
+            errors=Count("id", filter=Q(is_error=True)),
+            bytes=Sum("size"),
+        )
+        return list(map(measure, counts.order_by()))
+
     def answers(self) -> bool:
         """It is the database of everything else, whose answer is asked for elsewhere."""
         return True
@@ -123,6 +145,13 @@ def newest_page(found: QuerySet[Event], limit: int) -> Page[EventRow]:
     """The newest `limit` of `found`."""
     rows = previewed(found.order_by("-id"))[: limit + 1]
     return paginate([event_row(row) for row in rows], limit, lambda row: row.id)
+
+
+def measure(row: tuple[Any, ...]) -> Measure:
+    """Of one group of events: minute, server, method, tool, bucket of their durations, and their sums."""
+    at, server, method, tool, bucket, events, requests, errors, size = row
+    histogram = b"" if bucket is None else Histogram({int(bucket): events}).encode()
+    return Measure(at, server or "", method, tool, events, requests, errors, size, histogram)
 
 
 def known_in(model: type[Event] | type[EventKey], customer_id: int, ids: Iterable[UUID]) -> set[UUID]:
@@ -192,4 +221,5 @@ def _within(found: QuerySet[Event], only: EventFilter) -> QuerySet[Event]:
 def _narrowed(found: QuerySet[Event], only: EventFilter) -> QuerySet[Event]:
     wanted = {name: getattr(only, name) for name in ("session_id", "type", "direction", "method", "tool")}
     found = found.filter(**{name: value for name, value in wanted.items() if value})
+    found = found.filter(server__name=only.server) if only.server else found
     return found.filter(is_error=True) if only.errors_only else found

@@ -4,6 +4,6 @@ Each shows rows and offers the acts of the topic modules, nothing else; who may 
 not. Nothing here holds a reviewer's private key, and there is no page that signs with one of the server's.
 """
 
-from plugins_registry.admin import keys, revisions, rows
+from plugins_registry.admin import builds, customer_page, keys, revisions, rows, signing
 
-__all__ = ["keys", "revisions", "rows"]
+__all__ = ["builds", "customer_page", "keys", "revisions", "rows", "signing"]

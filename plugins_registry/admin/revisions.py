@@ -45,7 +45,7 @@ class RevisionAdmin(ReadOnlyAdmin):
     show_full_result_count = False
 
     class Media:
-        css = {"all": ("plugins_registry/review.css",)}  # noqa: RUF012 - Django reads it off the class
+        css = {"all": ("customers/console.css",)}  # noqa: RUF012 - Django reads it off the class
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.db.models import Q
 from django.urls import reverse
 
-from plugins_registry import blocks, yanks
+from plugins_registry import blocks, people, yanks
 from plugins_registry.admin import who_may
 from plugins_registry.admin.forms import BlockForm, CommentForm, ReasonForm, StopForm
 from plugins_registry.errors import TransitionRefused
@@ -71,6 +71,14 @@ _ASKED = {
         "The version is blocked.",
         BlockForm,
     ),
+    Action.RETRY_SCAN: Asked(
+        Action.RETRY_SCAN,
+        "Run the failed checks again?",
+        "Checks that came to a result are not repeated. If one cannot run again, the revision comes back here.",
+        "Run them again",
+        "The checks run again.",
+        forms.Form,
+    ),
     Action.UNBLOCK: Asked(
         Action.UNBLOCK,
         "Lift the block?",
@@ -122,6 +130,10 @@ def act(action: Action, revision: Revision, user: User, given: Mapping[str, Any]
     elif action is Action.BLOCK:
         version = revision.version
         blocks.block(version.plugin, user, given["level"], given["reason"], at=at, version=version)
+    elif action is Action.RETRY_SCAN:
+        from plugins_registry import scanning  # noqa: PLC0415 - every tool that checks; the console rarely needs them
+
+        scanning.retry(revision.pk, actor=people.actor_of(user), at=at)
     else:
         made = _block_of(revision)
         if made is None:

@@ -44,6 +44,7 @@ STOPS = (
     Stop(Action.RESTORE, "Restore", Duty.YANK, False),
     Stop(Action.BLOCK, "Block", Duty.BLOCK, True),
     Stop(Action.UNBLOCK, "Lift the block", Duty.BLOCK, False),
+    Stop(Action.RETRY_SCAN, "Run the checks again", Duty.SECURITY, False),
 )
 
 

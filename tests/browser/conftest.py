@@ -140,7 +140,7 @@ def sign_in(signed_in_cookies: dict[str, list[Any]]) -> Callable[..., Page]:
         page.goto("/app/")
         page.get_by_label("E-mail").fill(account.email)
         page.get_by_label("Password").fill(account.password)
-        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Sign in", exact=True).click()
         page.wait_for_url("**/app/")
         if not by_form:
             signed_in_cookies[account.email] = [*profile.cookies()]

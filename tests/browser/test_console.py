@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,17 @@ from playwright.sync_api import Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from core.clock import now
-from customers import accounts, api_keys
+from customers import accounts, api_keys, machines
+from customers.authentication import Principal
+from customers.machines import MachineReport, PluginReport
+from customers.models import Machine, Subscription
+from events.models import DailyRollup, QuarantinedEntry
+from tests.browser.looks import barriers
+from tests.plugins_registry.console.world import World, manifest
+from tests.plugins_registry.storing import moved
 
 CHROMIUM = Path("/usr/bin/chromium")
+PICTURES = os.environ.get("KM_TEST_PICTURES", "")  # a directory to look at the pages in
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"]
 
 pytestmark = [
@@ -59,3 +69,62 @@ def test_a_key_is_issued_by_clicking_and_nothing_is_blocked(
     browser.get_by_text("The key is revoked.").wait_for()
     assert api_keys.find(secret).revoked_at is not None
     assert complaints == []
+
+
+def test_every_page_of_an_operators_day_can_be_read_by_everybody(
+    page: tuple[Page, list[str]], live_server: LiveServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """From what needs somebody to a customer, a preview of a downgrade that is confirmed, quarantine and health."""
+    browser, complaints = page
+    moved(monkeypatch, tmp_path / "registry")
+    world = World()
+    world.build(world.published(world.revision(manifest(features={"required": ["api_logging"], "optional": []}))))
+    world.to_review(world.revision(manifest("risk-radar")))
+    who = Principal(world.acme.pk, "", "", "pro", frozenset(), None, 90, frozenset(), 1, "key_1")
+    told = MachineReport("a" * 32, "ann-laptop", "Linux 6.1", plugins=[PluginReport("slow-tools", "1.2.0", "running")])
+    machines.report(who, told, at=now())
+    api_keys.issue(world.acme, "laptop", at=now())
+    DailyRollup.objects.create(customer_id=world.acme.pk, at=now() - timedelta(days=30), events=12_400, server="s")
+    stuck = QuarantinedEntry.objects.create(
+        customer_id=world.acme.pk, received_at=now(), kind="events", events=3, attempts=4, retry_at=now(),
+        error="ValueError: no such column", body=b'{"events": []}', quarantined_at=now(),
+    )  # fmt: skip
+    User.objects.create_superuser("ops", "ops@example.org", "console passphrase")
+    browser.set_viewport_size({"width": 1440, "height": 900})
+    browser.goto(f"{live_server.url}/admin/")
+    browser.fill("[name=username]", "ops")
+    browser.fill("[name=password]", "console passphrase")
+    browser.click("button[type=submit]")
+    browser.get_by_role("heading", name="What needs you").wait_for()
+    wrong = _looked_at(browser, "start")
+    browser.get_by_role("link", name="Quarantine requests could not be stored").wait_for()
+    for name, path in {
+        "customer": f"customers/customer/{world.acme.pk}/change/",
+        "machine": f"customers/machine/{Machine.objects.get().pk}/change/",
+        "quarantine": f"events/quarantinedentry/{stuck.pk}/change/",
+        "health": "health/",
+    }.items():
+        browser.goto(f"{live_server.url}/admin/{path}")
+        wrong += _looked_at(browser, name)
+    browser.goto(f"{live_server.url}/admin/customers/customer/{world.acme.pk}/change/")
+    browser.get_by_role("link", name="Change tier…").click()
+    browser.locator("[name=tier]").select_option(label="Free")
+    browser.get_by_role("button", name="Show what it would do").click()
+    browser.get_by_text("12,400 events of 1 day are deleted").wait_for()
+    browser.get_by_text("the plugin slow-tools stops with the next refresh").wait_for()
+    wrong += _looked_at(browser, "what-if")
+    browser.get_by_role("button", name="Change the subscription").click()
+    browser.get_by_text("The subscription is changed.").wait_for()
+    browser.goto(f"{live_server.url}/admin/events/quarantinedentry/{stuck.pk}/look/")
+    browser.get_by_role("button", name="Show the beginning").click()
+    browser.locator("#beginning").wait_for()
+    wrong += _looked_at(browser, "beginning")
+    assert Subscription.objects.get(customer=world.acme).tier.code == "free"
+    assert (wrong, complaints) == ([], [])
+
+
+def _looked_at(page: Page, name: str) -> list[str]:
+    """What axe-core finds in our part of the page; unfold's frame around it is unfold's."""
+    if PICTURES:
+        page.screenshot(path=Path(PICTURES) / f"console-{name}.png", full_page=True)
+    return [f"{name}: {each}" for each in barriers(page, within=".km")] if page.locator(".km").count() else []

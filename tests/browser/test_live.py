@@ -28,28 +28,28 @@ def test_new_messages_and_awaited_answers_appear_without_a_reload(page: Page, re
     recording.send()
     page.goto(recording.address)
     mark(page)
-    row = page.locator("#exchanges > li").first
+    row = page.locator("#exchanges [data-row]").first
     expect(row).to_contain_text("waiting for the response")
-    row.locator("summary").click()
+    row.locator("summary.line").click()
     expect(row.locator(".sides")).to_contain_text("waiting for the response")
     talk.answer(asked, {"content": [{"type": "text", "text": "at last"}]}, after_ms=4000)
     talk.notify("notifications/message", {"data": "hello"})
     recording.send()
-    expect(page.locator("#exchanges > li")).to_have_count(2)
-    expect(row.locator("summary")).to_contain_text("4.00 s")
-    expect(row.locator("summary")).not_to_contain_text("waiting")
+    expect(page.locator("#exchanges [data-row]")).to_have_count(2)
+    expect(row.locator("summary.line")).to_contain_text("4.00 s")
+    expect(row.locator("summary.line")).not_to_contain_text("waiting")
     expect(row.locator(".code.pretty").last).to_contain_text("at last")
-    assert row.locator("details").evaluate("element => element.open")
+    assert row.locator("details.exchange").evaluate("element => element.open")
     expect(page.locator("#session-head")).to_contain_text("3 1 request")
     talk.notify("notifications/message", {"data": "again"})
     recording.send()
-    expect(page.locator("#exchanges > li")).to_have_count(3)
+    expect(page.locator("#exchanges [data-row]")).to_have_count(3)
     assert is_marked(page)
 
 
 @pytest.mark.usefixtures("earlier")
 def test_a_new_session_appears_in_the_list_without_a_reload(page: Page, recording: Recording) -> None:
-    page.goto("/app/")
+    page.goto("/app/sessions")
     mark(page)
     recording.talk.server = {"name": f"server-{recording.talk.session_id}"}
     recording.talk.request("initialize")
@@ -78,7 +78,7 @@ def test_paused_the_page_asks_for_nothing_until_it_is_resumed(page: Page, record
     page.keyboard.press("p")
     expect(page.get_by_text("Live updates", exact=True)).to_be_visible()
     page.clock.run_for(3_000)
-    expect(page.locator("#exchanges > li")).to_have_count(2)
+    expect(page.locator("#exchanges [data-row]")).to_have_count(2)
 
 
 def test_a_server_that_is_away_is_said_until_it_is_back(
@@ -109,7 +109,7 @@ def test_a_sign_in_that_ends_in_the_middle_leads_to_the_sign_in_page(
 def test_the_list_keeps_the_focus_of_a_keyboard_user_through_an_update(page: Page, recording: Recording) -> None:
     recording.talk.request("initialize")
     recording.send()
-    page.goto("/app/")
+    page.goto("/app/sessions")
     link = page.locator(f'a[href="{recording.address}"]')
     link.focus()
     other = Talk(uuid.uuid4().hex, started_at=recording.talk.started_at, server={"name": "another"})
@@ -126,7 +126,7 @@ def test_keys_filter_open_and_help(page: Page, recording: Recording) -> None:
     talk.answer(talk.request("tools/call", tool="git_blame"), error={"code": -1, "message": "no such file"})
     recording.send()
     page.goto(recording.address)
-    rows = page.locator("#exchanges > li:not([hidden])")
+    rows = page.locator("#exchanges [data-row]:not([hidden])")
     page.keyboard.press("/")
     page.keyboard.type("git_ tools")
     expect(rows).to_have_count(3)
@@ -138,7 +138,7 @@ def test_keys_filter_open_and_help(page: Page, recording: Recording) -> None:
     page.keyboard.press("Escape")
     page.keyboard.press("j")
     page.keyboard.press("j")
-    expect(rows.nth(1).locator("summary")).to_be_focused()
+    expect(rows.nth(1).locator("summary.line")).to_be_focused()
     page.keyboard.press("k")
     page.keyboard.press("Enter")
     expect(rows.nth(0).locator(".sides")).to_be_visible()
@@ -147,8 +147,8 @@ def test_keys_filter_open_and_help(page: Page, recording: Recording) -> None:
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_hidden()
     page.keyboard.press("g")
-    page.keyboard.press("a")
-    page.wait_for_url("**/app/account")
+    page.keyboard.press("e")
+    page.wait_for_url("**/app/events")
 
 
 def test_a_filter_that_matches_nothing_says_so_and_holds_for_new_rows(page: Page, recording: Recording) -> None:
@@ -160,7 +160,7 @@ def test_a_filter_that_matches_nothing_says_so_and_holds_for_new_rows(page: Page
     recording.talk.notify("n/hay")
     recording.talk.notify("n/needle")
     recording.send()
-    expect(page.locator("#exchanges > li:not([hidden])")).to_have_count(1)
+    expect(page.locator("#exchanges [data-row]:not([hidden])")).to_have_count(1)
     expect(page.get_by_text("No row on this page holds these words.")).to_be_hidden()
 
 

@@ -8,16 +8,12 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import Complaints, Recording
-from tests.end_to_end.service import Account, Service
+from tests.browser.looks import barriers, fits, shift
+from tests.end_to_end.service import Account
 
 pytestmark = pytest.mark.browser
 
 HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>\"'${7*7}"
-LAYOUT_SHIFT = """() => new Promise(done => {
-  const sum = (shifts) => shifts.getEntries().reduce((total, shift) => total + shift.value, 0);
-  new PerformanceObserver((shifts) => done(sum(shifts))).observe({type: "layout-shift", buffered: true});
-  requestAnimationFrame(() => requestAnimationFrame(() => done(0)));
-})"""
 
 
 @pytest.fixture
@@ -39,10 +35,6 @@ def everything(recording: Recording) -> Recording:
     return recording
 
 
-def fits(page: Page, width: int) -> bool:
-    return bool(page.evaluate("document.documentElement.scrollWidth") <= width)
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1440])
 def test_every_page_fits_keeps_still_and_follows_the_theme(
@@ -54,10 +46,11 @@ def test_every_page_fits_keeps_still_and_follows_the_theme(
     sign_in: Callable[..., Page],
 ) -> None:
     page = sign_in(context(theme, width), account)
-    for path in ("/app/", "/app/?q=nothing-like-it", everything.address, "/app/account"):
+    for path in ("/app/sessions", "/app/sessions?server=nothing-like-it", everything.address, "/app/account"):
         page.goto(path)
         assert fits(page, width), path
-        assert page.evaluate(LAYOUT_SHIFT) < 0.01, path
+        assert shift(page) < 0.01, path
+        assert barriers(page) == [], path
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert ground == {"light": "rgb(246, 247, 249)", "dark": "rgb(12, 14, 17)"}[theme]
     page.goto(everything.address)
@@ -67,8 +60,8 @@ def test_every_page_fits_keeps_still_and_follows_the_theme(
 
 def open_every_row(page: Page, rows: int) -> None:
     """One after the other: what a row shows when it opens moves the rows below it."""
-    expect(page.locator("#exchanges summary")).to_have_count(rows)
-    for number, row in enumerate(page.locator("#exchanges summary").all(), 1):
+    expect(page.locator("#exchanges summary.line")).to_have_count(rows)
+    for number, row in enumerate(page.locator("#exchanges summary.line").all(), 1):
         row.click()
         expect(page.locator("#exchanges .sides")).to_have_count(number)
 
@@ -90,7 +83,7 @@ def test_hostile_words_in_every_field_do_nothing(page: Page, recording: Recordin
     talk.gap(HOSTILE, 1, 1)
     talk.line(HOSTILE.encode())
     recording.send()
-    page.goto("/app/")
+    page.goto("/app/sessions")
     expect(page.get_by_text(HOSTILE).first).to_be_visible()
     page.goto(recording.address)
     open_every_row(page, 4)
@@ -106,8 +99,9 @@ def test_a_reader_without_javascript_reads_everything(
     sign_in: Callable[..., Page],
 ) -> None:
     page = sign_in(context(scripts=False), account, by_form=True)
+    page.goto("/app/sessions")
     page.locator(f'a[href="{everything.address}"]').click()
-    row = page.locator("#exchanges summary", has_text="git_log")
+    row = page.locator("#exchanges summary.line", has_text="git_log")
     row.click()
     page.locator("#exchanges details[open]").get_by_role("link", name="Open the whole exchange").click()
     expect(page.locator(".code.pretty").last).to_contain_text('"text": "commit 1f2e3d"')
@@ -127,7 +121,7 @@ def test_a_five_megabyte_message_opens_by_its_beginning_and_loads_whole(page: Pa
     answer["size"] = 5_250_100
     recording.send()
     page.goto(recording.address)
-    page.locator("#exchanges summary").first.click()
+    page.locator("#exchanges summary.line").first.click()
     side = page.get_by_role("region", name="Response")
     expect(side).to_contain_text("The first 16.4 kB of 5.3 MB.")
     side.get_by_role("link", name="Load the whole").click()
@@ -136,22 +130,3 @@ def test_a_five_megabyte_message_opens_by_its_beginning_and_loads_whole(page: Pa
     with page.expect_download() as started:
         side.get_by_role("link", name="Download").click()
     assert started.value.suggested_filename == "message-2.json"
-
-
-def test_a_newcomers_page_notices_the_first_message(
-    service: Service,
-    recording: Recording,
-    context: Callable[..., BrowserContext],
-    sign_in: Callable[..., Page],
-) -> None:
-    newcomer = service.create_customer("Newcomer", "free")
-    page = sign_in(context(), newcomer)
-    expect(page.get_by_text("Waiting for the first message")).to_be_visible()
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_role("button", name="Copy").nth(1).click()
-    expect(page.get_by_role("button", name="Copied")).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()").startswith("km-client monitor -- ")
-    recording.account = newcomer
-    recording.talk.request("initialize")
-    recording.send()
-    expect(page.get_by_role("table")).to_contain_text("Git")

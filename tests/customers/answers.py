@@ -8,6 +8,7 @@ from typing import Any
 
 from django.test import Client
 
+CONSOLE = "/admin/customers"
 Call = Callable[..., tuple[int, Any]]
 
 
@@ -30,3 +31,9 @@ def code(answer: tuple[int, Any]) -> tuple[int, str]:
     assert set(body) == {"error"}
     assert set(body["error"]) == {"code", "message", "hint"}
     return status, body["error"]["code"]
+
+
+def everything_on(console: Client, path: str) -> str:
+    response = console.get(path)
+    assert response.status_code == 200, (path, response.status_code)
+    return response.content.decode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.test import Client
 
@@ -65,3 +66,10 @@ def laptop(acme: Customer) -> Issued:
 def owner(acme: Customer) -> Issued:
     """A key of Acme's that may manage keys."""
     return api_keys.issue(acme, "owner", at=now(), scopes=["keys:manage"])
+
+
+@pytest.fixture
+def console(db: None, client: Client) -> Client:
+    """An operator's browser, signed in."""
+    client.force_login(User.objects.create(username="ops", is_staff=True, is_superuser=True))
+    return client

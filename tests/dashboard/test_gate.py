@@ -24,12 +24,16 @@ from tests.dashboard.traffic import Talk
 
 SESSION_PAGES = ["session", "session_live", "session_more"]
 EVENT_PAGES = ["exchange", "exchange_opened", "message", "message_whole", "download"]
-OWN_PAGES = ["sessions", "sessions_live", "account"]
+LONE_PAGES = ["event", "event_opened"]
+OWN_PAGES = ["overview", "events", "events_live", "export_csv", "export_jsonl", "sessions", "sessions_live", "account"]
+OWN_PAGES += ["first_event", "components"]
 
 
 def address(name: str, session_id: str, event: UUID | str) -> str:
     if name in EVENT_PAGES:
         return reverse(f"dashboard:{name}", args=[session_id, event])
+    if name in LONE_PAGES:
+        return reverse(f"dashboard:{name}", args=[event])
     return reverse(f"dashboard:{name}", args=[session_id] if name in SESSION_PAGES else [])
 
 
@@ -42,7 +46,7 @@ def recorded(customer: Customer, talk: Talk) -> str:
     return str(asked["id"])
 
 
-@pytest.mark.parametrize("name", SESSION_PAGES + EVENT_PAGES + OWN_PAGES)
+@pytest.mark.parametrize("name", SESSION_PAGES + EVENT_PAGES + LONE_PAGES + OWN_PAGES)
 def test_a_member_of_any_role_may_read(
     name: str, recorded: str, customer: Customer, sign_in: Callable[..., Client]
 ) -> None:
@@ -62,6 +66,27 @@ def test_another_customers_session_is_as_absent_as_one_that_never_was(
     assert "secret_tool" not in theirs.content.decode()
 
 
+@pytest.mark.parametrize("name", LONE_PAGES)
+def test_another_customers_event_is_as_absent_as_one_that_never_was(
+    name: str, recorded: str, stranger: Customer, sign_in: Callable[..., Client]
+) -> None:
+    outsider = sign_in(stranger)
+    theirs, nobodys = outsider.get(address(name, "", recorded)), outsider.get(address(name, "", UUID(int=7)))
+    assert theirs.status_code == nobodys.status_code == 404
+    assert plain(theirs) == plain(nobodys)
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_another_customers_events_are_in_no_list_file_or_figure(
+    form: str, recorded: str, stranger: Customer, sign_in: Callable[..., Client]
+) -> None:
+    outsider = sign_in(stranger)
+    exported = outsider.get(f"/app/events/export.{form}", {"tool": "secret_tool"})
+    assert b"secret_tool" not in b"".join(exported)
+    for path in ("/app/", "/app/events", "/app/events?session=s-1", "/app/live/events", "/app/first-event"):
+        assert "secret_tool" not in outsider.get(path).content.decode()
+
+
 @pytest.mark.parametrize("name", EVENT_PAGES)
 def test_a_message_is_found_only_under_its_own_session(
     name: str, recorded: str, customer: Customer, browser: Client, now: datetime
@@ -78,7 +103,7 @@ def test_another_customers_sessions_are_not_listed(
     assert "s-1" not in sign_in(stranger).get("/app/").content.decode()
 
 
-@pytest.mark.parametrize("name", SESSION_PAGES + EVENT_PAGES + OWN_PAGES)
+@pytest.mark.parametrize("name", SESSION_PAGES + EVENT_PAGES + LONE_PAGES + OWN_PAGES)
 def test_a_stranger_is_sent_to_sign_in_and_back(name: str, recorded: str) -> None:
     path = address(name, "s-1", recorded)
     answer = Client().get(path)
@@ -86,16 +111,16 @@ def test_a_stranger_is_sent_to_sign_in_and_back(name: str, recorded: str) -> Non
 
 
 def test_a_poll_after_the_sign_in_ended_gets_401_and_no_page_to_swap_in(recorded: str) -> None:
-    answer = Client().get("/app/live", headers={"HX-Request": "true"})
+    answer = Client().get("/app/live/sessions", headers={"HX-Request": "true"})
     assert (answer.status_code, answer.content) == (401, b"")
 
 
-@pytest.mark.parametrize("name", SESSION_PAGES + EVENT_PAGES + OWN_PAGES)
+@pytest.mark.parametrize("name", SESSION_PAGES + EVENT_PAGES + LONE_PAGES + OWN_PAGES)
 def test_pages_only_read(name: str, recorded: str, browser: Client) -> None:
     assert browser.post(address(name, "s-1", recorded)).status_code == 405
 
 
-@pytest.mark.parametrize("name", SESSION_PAGES + EVENT_PAGES + OWN_PAGES)
+@pytest.mark.parametrize("name", SESSION_PAGES + EVENT_PAGES + LONE_PAGES + OWN_PAGES)
 def test_no_page_may_be_kept_by_anyone(name: str, recorded: str, browser: Client) -> None:
     control = browser.get(address(name, "s-1", recorded)).headers["Cache-Control"]
     assert {"no-store", "private"} <= set(control.split(", "))
@@ -111,7 +136,7 @@ def test_someone_who_belongs_to_no_customer_is_told_what_to_do(db: None) -> None
 
 
 def test_a_broken_cursor_is_a_page_that_says_so(browser: Client, customer: Customer, recorded: str) -> None:
-    for path in ("/app/?before=%%%", "/app/?before=WyJ4Il0", "/app/sessions/s-1?after=nonsense"):
+    for path in ("/app/sessions?before=%%%", "/app/events?before=WyJ4Il0", "/app/sessions/s-1?after=nonsense"):
         answer = browser.get(path)
         assert answer.status_code == 400
         assert "cursor" in answer.content.decode()
@@ -124,7 +149,7 @@ def test_a_database_that_is_away_is_a_503_that_says_when_to_come_back(
         raise OperationalError("connection refused")
 
     monkeypatch.setattr(queries, "sessions", away)
-    answer = browser.get("/app/")
+    answer = browser.get("/app/sessions")
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
     assert "The database cannot be reached" in answer.content.decode()

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import resolve, reverse
 
 from customers.models import Customer
-from dashboard import timeline, views
+from dashboard import session_page, timeline
 from dashboard.session_ids import SessionIdConverter
 from events.rows import EventRow, Exchange
 from tests.dashboard.traffic import Talk
@@ -79,8 +79,10 @@ def test_every_kind_of_row_says_what_it_is(page: str) -> None:
 def test_the_head_says_who_what_and_how_much(page: str) -> None:
     head = page.partition('id="session-head"')[2].partition("</section>")[0]
     text = " ".join(re.sub(r"<[^>]+>", " ", head).split())
-    assert "Git 1.2.0 Live 4 errors Client Claude Code 2.1.0 Protocol not said" in text
-    assert "Messages 14 5 requests" in text
+    assert "Git 1.2.0 Live 4 errors Replay JSONL Replay text Client Claude Code 2.1.0 Protocol not said" in text
+    assert (
+        "Messages 14 5 requests, 921 B Calls p50, p95 3.0 ms, 12 ms of 3 Tools git_log , rm , git_diff , slow" in text
+    )
 
 
 def test_a_request_nobody_answered_for_an_hour_is_not_waited_for(
@@ -148,7 +150,7 @@ class TestLive:
         talk.notify("n/first")
         talk.store(customer)
         page = browser.get(PAGE).content.decode()
-        monkeypatch.setattr(views, "EXCHANGES_PER_PAGE", 3)
+        monkeypatch.setattr(session_page, "EXCHANGES_PER_PAGE", 3)
         for number in range(7):
             talk.notify(f"n/{number}")
         talk.store(customer)
@@ -163,7 +165,7 @@ class TestLive:
 class TestLongSessions:
     @pytest.fixture(autouse=True)
     def long_session(self, customer: Customer, talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(views, "EXCHANGES_PER_PAGE", 4)
+        monkeypatch.setattr(session_page, "EXCHANGES_PER_PAGE", 4)
         for number in range(10):
             talk.notify(f"n/{number}")
         talk.store(customer)
@@ -186,7 +188,7 @@ class TestLongSessions:
         assert "Show from the beginning" in tail
 
     def test_without_javascript_the_button_is_a_link_to_the_rest(self, browser: Client) -> None:
-        more = re.search(r'class="button" href="([^"]+)"', browser.get(PAGE).content.decode())
+        more = re.search(r'class="button" href="([^"]+after=[^"]+)"', browser.get(PAGE).content.decode())
         assert more
         assert "n/4" in lines(browser.get(more.group(1)).content.decode())[0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -13,7 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from customers import api_keys
 from customers.models import Customer
 from dashboard import session_list
-from events.models import DailyUsage, InboxEntry
+from events import session_queries
+from events.models import Session
 from tests.dashboard.traffic import GIT, Talk
 
 
@@ -37,13 +39,13 @@ def seen(page: str) -> str:
 def test_the_session_started_last_comes_first(browser: Client, customer: Customer, now: datetime) -> None:
     hold(customer, "older", now - timedelta(hours=2))
     hold(customer, "newer", now - timedelta(hours=1))
-    assert rows(browser.get("/app/").content.decode()) == ["newer", "older"]
+    assert rows(browser.get("/app/sessions").content.decode()) == ["newer", "older"]
 
 
 def test_a_row_says_who_talked_when_how_long_and_how_it_went(browser: Client, customer: Customer, talk: Talk) -> None:
     talk.answer(talk.request("tools/call", tool="git_log"), error={"code": -32602, "message": "no"}, after_ms=1500)
     talk.store(customer)
-    row = re.search(r"<tr class=.*?</tr>", browser.get("/app/").content.decode(), re.DOTALL)
+    row = re.search(r"<tr class=.*?</tr>", browser.get("/app/sessions").content.decode(), re.DOTALL)
     assert row
     text = " ".join(re.sub(r"<[^>]+>", " ", row.group()).split())
     assert text == "Git 1.2.0 Live Claude Code 2.1.0 30 s ago 1.50 s 2 messages 1 error 136 B"
@@ -54,7 +56,7 @@ def test_a_session_is_live_for_a_minute_after_its_last_message(
 ) -> None:
     hold(customer, "going-on", now - timedelta(seconds=50))
     hold(customer, "over", now - timedelta(seconds=70))
-    live = [row for row in browser.get("/app/").content.decode().split("<tr") if ">Live<" in row]
+    live = [row for row in browser.get("/app/sessions").content.decode().split("<tr") if ">Live<" in row]
     assert [rows(row) for row in live] == [["going-on"]]
 
 
@@ -64,7 +66,7 @@ def test_pages_follow_each_other_without_a_gap_or_a_repeat(
     monkeypatch.setattr(session_list, "SESSIONS_PER_PAGE", 2)
     for number in range(5):
         hold(customer, f"s-{number}", now - timedelta(hours=number))
-    found, path = [], "/app/"
+    found, path = [], "/app/sessions"
     while path:
         page = browser.get(path).content.decode()
         found += rows(page)
@@ -78,11 +80,97 @@ def test_the_filter_finds_servers_by_name_and_title_in_any_case(
 ) -> None:
     hold(customer, "git", now, server={"name": "mcp-server-git"})
     hold(customer, "files", now, server={"name": "fs", "title": "Secure Filesystem"})
-    assert rows(browser.get("/app/", {"q": "GIT"}).content.decode()) == ["git"]
-    assert rows(browser.get("/app/", {"q": "filesys"}).content.decode()) == ["files"]
-    nothing = browser.get("/app/", {"q": "<b>%_"}).content.decode()
+    assert rows(browser.get("/app/sessions", {"q": "GIT"}).content.decode()) == ["git"]
+    assert rows(browser.get("/app/sessions", {"q": "filesys"}).content.decode()) == ["files"]
+    nothing = browser.get("/app/sessions", {"q": "<b>%_"}).content.decode()
     assert rows(nothing) == []
     assert "&lt;b&gt;%_" in nothing
+
+
+class TestFilters:
+    """Each narrows, all of them together narrow further, and the address says which."""
+
+    @pytest.fixture(autouse=True)
+    def sessions(self, customer: Customer, now: datetime) -> None:
+        for session_id, age, server, client, fails in (
+            ("git-old", timedelta(days=9), "mcp-server-git", "claude-code", True),
+            ("git-new", timedelta(hours=2), "mcp-server-git", "cursor", False),
+            ("files", timedelta(minutes=5), "filesystem", "claude-code", True),
+        ):
+            talk = Talk(session_id, now - age, server={"name": server}, client={"name": client})
+            talk.answer(talk.request("tools/list"), error={"code": -1, "message": "no"} if fails else None)
+            talk.store(customer)
+
+    @pytest.mark.parametrize(
+        ("asked", "found"),
+        [
+            ({}, ["files", "git-new", "git-old"]),
+            ({"server": "GIT"}, ["git-new", "git-old"]),
+            ({"client": "claude"}, ["files", "git-old"]),
+            ({"errors": "1"}, ["files", "git-old"]),
+            ({"range": "24h"}, ["files", "git-new"]),
+            ({"from": "2016-11-22T00:00", "to": "2036-11-22T00:00"}, ["files", "git-new", "git-old"]),
+            ({"server": "git", "client": "claude", "errors": "1"}, ["git-old"]),
+            ({"server": "git", "client": "claude", "range": "7d"}, []),
+        ],
+    )
+    def test_each_finds_what_it_names(self, asked: dict[str, str], found: list[str], browser: Client) -> None:
+        page = browser.get("/app/sessions", asked).content.decode()
+        assert rows(page) == found
+        assert (">Clear<" in page) == bool(asked)
+
+    def test_the_half_open_time_is_of_the_beginning(self, browser: Client) -> None:
+        began = Session.objects.get(session_id="git-new").started_at
+        moments = {"from": began.isoformat(), "to": (began + timedelta(microseconds=1)).isoformat()}
+        assert rows(browser.get("/app/sessions", moments).content.decode()) == ["git-new"]
+        assert rows(browser.get("/app/sessions", moments | {"to": began.isoformat()}).content.decode()) == []
+
+    @pytest.mark.parametrize(
+        "bad", [{"range": "9y"}, {"errors": "yes"}, {"from": "soon"}, {"server": "x" * 201}, {"client": "a\0b"}]
+    )
+    def test_what_cannot_be_is_refused_by_name(self, bad: dict[str, str], browser: Client) -> None:
+        answer = browser.get("/app/sessions", bad)
+        assert answer.status_code == 400
+        assert next(iter(bad)) in answer.content.decode()
+
+    def test_pages_and_polls_keep_what_was_asked(self, browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(session_list, "SESSIONS_PER_PAGE", 1)
+        page = browser.get("/app/sessions", {"errors": "1", "client": "claude"}).content.decode()
+        older = re.search(r'href="([^"]+)" rel="next"', page)
+        assert older
+        last = browser.get(older.group(1).replace("&amp;", "&")).content.decode()
+        assert (rows(page), rows(last)) == (["files"], ["git-old"])
+        assert 'rel="next"' not in last
+        for each in (page, last):
+            poll = re.search(r'hx-get="(/app/live/sessions[^"]+)"', each)
+            assert poll
+            assert browser.get(poll.group(1).replace("&amp;", "&")).status_code == 204
+
+    def test_a_search_that_stops_goes_on_where_it_stopped(
+        self, browser: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(session_queries, "MAX_SCANNED", 1)
+        found, path = [], "/app/sessions?server=git&errors=1"
+        for _ in range(4):
+            page = browser.get(path).content.decode()
+            found.append(rows(page))
+            older = re.search(r'href="([^"]+)" rel="next"', page)
+            path = older.group(1).replace("&amp;", "&") if older else path
+        assert found == [[], [], ["git-old"], []]
+
+    def test_another_customers_sessions_are_never_found(
+        self, stranger: Customer, sign_in: Callable[..., Client]
+    ) -> None:
+        elsewhere = sign_in(stranger)
+        for asked in ({}, {"server": "git"}, {"errors": "1"}):
+            assert rows(elsewhere.get("/app/sessions", asked).content.decode()) == []
+
+    def test_a_filter_costs_one_query_more(self, browser: Client) -> None:
+        with CaptureQueriesContext(connection) as plain:
+            browser.get("/app/sessions")
+        with CaptureQueriesContext(connection) as narrowed:
+            browser.get("/app/sessions", {"server": "git", "client": "c", "errors": "1", "range": "30d"})
+        assert len(narrowed) == len(plain) + 1
 
 
 def test_a_poll_is_answered_with_nothing_until_something_changes(
@@ -90,21 +178,20 @@ def test_a_poll_is_answered_with_nothing_until_something_changes(
 ) -> None:
     talk.request("tools/list")
     talk.store(customer)
-    state = seen(browser.get("/app/").content.decode())
-    assert browser.get("/app/live", {"seen": state}).status_code == 204
+    state = seen(browser.get("/app/sessions").content.decode())
+    assert browser.get("/app/live/sessions", {"seen": state}).status_code == 204
     talk.notify("notifications/message")
     talk.store(customer)
-    changed = browser.get("/app/live", {"seen": state})
+    changed = browser.get("/app/live/sessions", {"seen": state})
     assert changed.status_code == 200
     assert seen(changed.content.decode()) != state
-    assert 'id="figures"' in changed.content.decode()
 
 
 def test_a_poll_of_a_filtered_page_stays_filtered(browser: Client, customer: Customer, now: datetime) -> None:
     hold(customer, "git", now, server={"name": "git"})
     hold(customer, "time", now, server={"name": "time"})
-    page = browser.get("/app/", {"q": "git"}).content.decode()
-    poll = re.search(r'hx-get="(/app/live[^"]+)"', page)
+    page = browser.get("/app/sessions", {"q": "git"}).content.decode()
+    poll = re.search(r'hx-get="(/app/live/sessions[^"]+)"', page)
     assert poll
     assert browser.get(poll.group(1).replace("&amp;", "&")).status_code == 204
 
@@ -116,70 +203,32 @@ def test_the_number_of_queries_does_not_grow_with_the_sessions(
     with CaptureQueriesContext(
         connection,
     ) as few:
-        browser.get("/app/")
+        browser.get("/app/sessions")
     for number in range(30):
         hold(customer, f"s-{number}", now - timedelta(minutes=number))
     with CaptureQueriesContext(connection) as many:
-        browser.get("/app/")
+        browser.get("/app/sessions")
     assert len(many) == len(few) <= 16
 
 
-def test_the_strip_sums_up_the_day(browser: Client, customer: Customer, talk: Talk, now: datetime) -> None:
-    talk.answer(talk.request("tools/call", tool="x"), error={"code": -1, "message": "no"})
-    talk.answer(talk.request("tools/list"), {"tools": []})
-    talk.store(customer)
-    DailyUsage.objects.update_or_create(customer_id=customer.pk, day=now.date(), defaults={"accepted": 85_000})
-    strip = browser.get("/app/").content.decode().partition('id="figures"')[2].partition("</section>")[0]
-    text = " ".join(re.sub(r"<[^>]+>", " ", strip).split())
-    assert "Messages 4 last 24 h" in text
-    assert "Errors 1 50 % of 2 requests" in text
-    assert "Sessions 1" in text
-    assert "Quota used today 85 % 85 k of 100 k · Pro" in text
-    assert 'class="meter high"' in strip
-
-
-def test_a_spent_quota_is_said_with_what_happens_next(
-    browser: Client, customer: Customer, talk: Talk, now: datetime
-) -> None:
-    talk.request("tools/list")
-    talk.store(customer)
-    DailyUsage.objects.update_or_create(customer_id=customer.pk, day=now.date(), defaults={"accepted": 100_000})
-    assert "clients keep new events" in browser.get("/app/").content.decode()
-
-
-def test_events_that_wait_too_long_to_be_stored_are_said(
-    browser: Client, customer: Customer, talk: Talk, now: datetime
-) -> None:
-    talk.request("tools/list")
-    talk.store(customer)
-    late = now - timedelta(minutes=5)
-    InboxEntry.objects.create(
-        customer_id=customer.pk, received_at=late, kind="events", events=7, retry_at=late, body=b"{}"
-    )
-    assert "7 received messages wait to be stored" in browser.get("/app/").content.decode()
-
-
-def test_a_newcomer_is_told_how_to_begin(browser: Client, customer: Customer, now: datetime) -> None:
-    key = api_keys.issue(customer, "laptop", at=now).key
-    page = browser.get("/app/").content.decode()
-    assert "Connect your first MCP server" in page
-    assert "km-client init --api-url http://127.0.0.1:8318" in page
-    assert "km-client monitor -- " in page
-    assert key.prefix in page
-
-
-def test_the_first_session_turns_the_waiting_page_into_the_list(
+def test_a_newcomers_list_says_what_brings_a_session_and_shows_the_first_by_itself(
     browser: Client, customer: Customer, talk: Talk
 ) -> None:
-    state = seen(browser.get("/app/").content.decode())
-    assert browser.get("/app/live", {"seen": state}).status_code == 204
+    page = browser.get("/app/sessions").content.decode()
+    assert "No session yet" in page
+    assert 'href="/app/"' in page
     talk.request("initialize")
     talk.store(customer)
-    assert browser.get("/app/live", {"seen": state}).headers["HX-Refresh"] == "true"
+    assert rows(browser.get("/app/live/sessions", {"seen": seen(page)}).content.decode()) == ["s-1"]
+
+
+def test_the_lists_old_address_leads_to_the_new_one(browser: Client) -> None:
+    answer = browser.get("/app/", {"q": "git", "before": "x"})
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/app/sessions?q=git&before=x")
 
 
 def test_a_filter_that_finds_nothing_for_a_newcomer_is_no_first_run(browser: Client) -> None:
-    assert "No session of a server like" in browser.get("/app/", {"q": "git"}).content.decode()
+    assert "No session of a server like" in browser.get("/app/sessions", {"q": "git"}).content.decode()
 
 
 def test_the_account_page_lists_keys_by_what_may_be_shown(browser: Client, customer: Customer, now: datetime) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,6 +23,7 @@ from core.paging import InvalidCursor
 from customers import accounts
 from events import queries, rollups, sessions, stores
 from events.event_ids import DAY, day_of
+from events.histogram import Histogram
 from events.models import DailyUsage
 from events.rows import PREVIEW_CHARACTERS
 from events.store import EventFilter, NewEvent
@@ -79,12 +80,48 @@ def test_a_filter_finds_what_it_names(world: World, monkeypatch: pytest.MonkeyPa
         (EventFilter(tool="git_log"), lambda event: event["tool"] == "git_log"),
         (EventFilter(errors_only=True), lambda event: event["is_error"]),
         (EventFilter(session_id="s2", type="response"), lambda e: e["session_id"] == "s2" and e["type"] == "response"),
+        (EventFilter(server="git", tool="git_log"), lambda event: event["tool"] == "git_log"),
+        (EventFilter(server="gi"), lambda event: event["server_info"]["name"] == "gi"),
         (EventFilter(since=since, until=until), lambda event: since <= moment_of(event) < until),
         (EventFilter(until=until, tool="git_show"), lambda e: moment_of(e) < until and e["tool"] == "git_show"),
     ):
         for customer in world.sent:
             rows = every(lambda cursor: queries.recent_events(customer, after=cursor, limit=9, only=only))  # noqa: B023
             assert ids(rows) == ids_of([event for event in world.events(customer) if is_meant(event)])[::-1], only
+
+
+@pytest.mark.parametrize("most", [100_000, 25])
+def test_minutes_hold_what_was_said_in_them_of_the_newest_events(world: World, most: int) -> None:
+    since, until = (day_of(now()) - timedelta(days=days) for days in (4, 1.5))
+    for customer in world.sent:
+        meant = [event for event in world.events(customer) if since <= moment_of(event) < until][-most:]
+        wanted: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+        for event in meant:
+            minute = moment_of(event).replace(second=0, microsecond=0)
+            wanted[minute, event["server_info"]["name"], event["method"], event.get("tool") or ""].append(event)
+        found: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        timed: dict[tuple[Any, ...], Histogram] = defaultdict(Histogram)
+        for row in stores.current().minutes(customer, since=since, until=until, most=most):
+            key = (row.at, row.server, row.method, row.tool)
+            found[key] = [
+                a + b for a, b in zip(found[key], (row.events, row.requests, row.errors, row.bytes), strict=True)
+            ]
+            timed[key].merge(row.histogram)
+        assert found == {key: _sums(events) for key, events in wanted.items()}
+        assert timed == {key: _durations(events) for key, events in wanted.items()}
+
+
+def _sums(events: Sequence[dict[str, Any]]) -> list[int]:
+    asked = sum(event["type"] == "request" for event in events)
+    return [len(events), asked, sum(event["is_error"] for event in events), 100 * len(events)]
+
+
+def _durations(events: Sequence[dict[str, Any]]) -> Histogram:
+    counted = Histogram()
+    for event in events:
+        if event.get("duration_ms") is not None:
+            counted.add(event["duration_ms"])
+    return counted
 
 
 def test_a_session_is_in_sequence_and_its_tail_is_its_end(world: World) -> None:

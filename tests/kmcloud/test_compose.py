@@ -62,6 +62,8 @@ def test_a_container_gets_the_secrets_of_its_role_by_file_and_no_other(name: str
         "KM_CLICKHOUSE_URL",
         "KM_EVENT_LOG_URL",
         "KM_OTLP_HEADERS",
+        "KM_EMAIL_URL",
+        "KM_OIDC_CLIENT_SECRET",
     }  # for who has such
     files = {path for variable, path in variables.items() if variable.endswith(FILE_SUFFIX)}
     assert files == {f"/run/secrets/{secret}" for secret in service["secrets"]}

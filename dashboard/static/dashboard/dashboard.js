@@ -120,7 +120,6 @@ const KEYS = {
   k: () => step(-1),
   p: () => $("[data-pause]") && setPaused(!paused),
 };
-const PLACES = { s: "/app/", a: "/app/account" };
 let going = 0; // when `g` was last pressed
 
 document.addEventListener("keydown", (event) => {
@@ -130,12 +129,40 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if ($("dialog[open]")) return;
-  if (Date.now() - going < 1500 && PLACES[event.key]) return void location.assign(PLACES[event.key]);
+  const place = Date.now() - going < 1500 && $$(".nav [data-key]").find((link) => link.dataset.key === event.key);
+  if (place) return void location.assign(place.href);
   going = event.key === "g" ? Date.now() : 0;
   const action = KEYS[event.key];
   if (!action) return;
   event.preventDefault();
   action();
+});
+
+// — charts: the words of the column under the pointer —
+document.addEventListener("pointerover", (event) => {
+  const chart = event.target.closest("[data-chart]");
+  for (const line of $$("[data-readout]")) line.textContent = chart?.contains(line) ? event.target.dataset.words ?? "" : "";
+});
+
+// — drawer: an event opens beside its list; without it the link is a page —
+let openedBy = ""; // the link's id: the list may be another by the time the drawer closes
+
+document.addEventListener("close", (event) => {
+  if (event.target.id === "drawer") document.getElementById(openedBy)?.focus();
+}, true);
+
+async function openDrawer(link) {
+  openedBy = link.id;
+  await htmx.ajax("GET", link.dataset.drawer, { target: "#drawer-in", swap: "innerHTML" });
+  const drawer = $("#drawer");
+  if (drawer && !drawer.open) drawer.showModal();
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-drawer]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  openDrawer(link);
 });
 
 // — buttons —
@@ -147,7 +174,8 @@ document.addEventListener("click", async (event) => {
   if (event.target.closest("[data-pause]")) setPaused(!paused);
   const copier = event.target.closest("[data-copy]");
   if (copier) {
-    await navigator.clipboard.writeText($("code", copier.closest(".snippet")).textContent);
+    const source = $("code", copier.closest(".snippet") ?? copier) ?? $(".code:last-child", copier.closest(".side"));
+    await navigator.clipboard.writeText(source.textContent);
     copier.textContent = "Copied";
     setTimeout(() => { copier.textContent = "Copy"; }, 1500);
   }

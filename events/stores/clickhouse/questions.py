@@ -9,12 +9,14 @@ little: a page of the newest of a million a day takes as long as without it, whe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from events.event_ids import first_id
+from events.histogram import GAMMA, LONGEST_MS, SHORTEST_MS
 from events.rows import OWN, PREVIEW_CHARACTERS, EventRow, event_row
 from events.store import ANSWERS, EventFilter
 from events.stores.clickhouse.connection import reader
@@ -66,6 +68,8 @@ def narrowed(found: Rows, only: EventFilter) -> Rows:
     for name in ("session_id", "type", "direction", "method", "tool"):
         if value := getattr(only, name):
             found = found.where(f"{name} = {{{name}:String}}", **{name: value})
+    if only.server:
+        found = found.where("server_name = {server:String}", server=only.server)
     return found.where("is_error") if only.errors_only else found
 
 
@@ -111,6 +115,19 @@ def openings(session: Rows, after: Rows, limit: int) -> list[EventRow]:
         ON asked = correlation_id AND asked_by = if(direction = 'request', 'response', 'request')
         WHERE NOT ({is_answer}) ORDER BY {IN_SEQUENCE} LIMIT {limit}"""  # noqa: S608
     return _page(after, picked, IN_SEQUENCE)
+
+
+def minutes(found: Rows, most: int) -> list[tuple[Any, ...]]:
+    """(minute, server, method, tool, bucket of the duration or `None`, events, requests, errors, bytes) of the newest
+    `most` of `found`, a range of ids and nothing else."""
+    newest_of = f"SELECT * FROM {TABLE} FINAL WHERE {found.sql} ORDER BY {NEWEST} LIMIT {most}"  # noqa: S608 - names of ours
+    within = f"least(greatest(assumeNotNull(duration_ms), {SHORTEST_MS}), {LONGEST_MS})"
+    bucket = f"if(isNull(duration_ms), NULL, ceil(log({within}) / {math.log(GAMMA)!r}))"
+    sql = f"""
+        SELECT toStartOfMinute(timestamp) AS minute, server_name, method, tool, {bucket} AS bucket,
+            count(), countIf(type = 'request'), countIf(is_error), sum(size)
+        FROM ({newest_of}) GROUP BY minute, server_name, method, tool, bucket"""  # noqa: S608
+    return reader().rows(sql, **found.values)
 
 
 def place_from_end(session: Rows, last: int) -> tuple[int, UUID] | None:

@@ -13,7 +13,7 @@ from km_protocol.envelope import unix_milliseconds
 
 from core.paging import Page, decode, encode, paginate
 from events.event_ids import DAY, ids_between, moment_of
-from events.rows import EventRow, Exchange
+from events.rows import EventRow, Exchange, Measure
 from events.store import EventFilter, NewEvent
 from events.stores import days, keys, relational
 from events.stores.clickhouse import questions
@@ -89,6 +89,11 @@ class ClickhouseStore:
         if page.next is None and floor is not None:
             return Page(page.rows, encode(UUID(int=floor.int + 1)))
         return page
+
+    def minutes(self, customer_id: int, *, since: datetime, until: datetime, most: int) -> list[Measure]:
+        """Counted by ClickHouse, a row for each bucket of durations."""
+        found = questions.within(of_customer(customer_id), EventFilter(since=since, until=until), None)
+        return list(map(relational.measure, questions.minutes(found, most)))
 
     def answers(self) -> bool:
         """Whether ClickHouse says anything."""

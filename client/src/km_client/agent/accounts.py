@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import TYPE_CHECKING
 
 from km_client.agent.delivery import Destination
@@ -31,10 +32,13 @@ class Accounts:
     def of(self, destination: Destination) -> Account:
         """The account, refreshed from now on."""
         if destination not in self._accounts:
+            from km_client.agent.machine_report import describe  # noqa: PLC0415
             from km_client.entitlement.account import Account  # noqa: PLC0415 - see the module's promise
             from km_client.entitlement.lease_store import place_of  # noqa: PLC0415
 
-            account = Account(destination, place_of(destination), wake=self._wake)
+            account = Account(
+                destination, place_of(destination), wake=self._wake, describe=partial(describe, destination)
+            )
             account.start()
             self._accounts[destination] = account
         return self._accounts[destination]

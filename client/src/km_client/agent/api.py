@@ -127,6 +127,10 @@ class Api:
             headers["Content-Encoding"] = encoding
         return self._call("POST", "/api/events", token=token, data=body, headers=headers)
 
+    def report_machine(self, token: str, told: Mapping[str, object]) -> Answer:
+        """Say which machine this is and how its plugins stand. A server that knows no machines answers 404."""
+        return self._call("POST", "/api/machines", token=token, json=told)
+
     def provision(self, token: str, *, platform: str, installed: Sequence[str] = ()) -> Answer:
         """Ask which plugins this customer may have on such a machine; those that are missing are built."""
         asked = {"platform": platform, "installed": list(installed)}

@@ -20,7 +20,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from km_protocol.api_keys import display
@@ -53,11 +53,13 @@ class Account:
         place: Path,
         *,
         wake: Callable[[], None],
+        describe: Callable[[], Mapping[str, object]] | None = None,
         clock: Callable[[], float] = time.time,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._destination = destination
         self._wake = wake
+        self._describe = describe
         self._clock = clock
         self._jitter = jitter
         machine = machine_id(paths.machine_file())
@@ -70,6 +72,7 @@ class Account:
         self._is_stopping = False
         self._clocks_apart = self._apart()
         self._told = 0
+        self._has_word = False  # whether the server is to be told of this machine
         self._thread = threading.Thread(target=self._run, name=f"entitlement at {destination.url}", daemon=True)
 
     @property
@@ -134,6 +137,8 @@ class Account:
         duty, identity = self._next()
         if duty:
             self._perform(duty, identity)
+        elif self._has_word:
+            self._tell_of_this_machine()
         self._holding.save()
         generation = self._holding.generation
         if generation != self._told:
@@ -152,7 +157,7 @@ class Account:
                 self._last = duty
                 duty.begin()
                 return duty, one
-            if not self._is_stopping:
+            if not self._is_stopping and not self._has_word:
                 self._changed.wait(min([LOOK_SECONDS, *(duty.due - now for duty, _ in self._candidates())]))
             return None, None
 
@@ -171,6 +176,7 @@ class Account:
             match outcome:
                 case Fresh():
                     self._adopt(duty, outcome)
+                    self._has_word = self._describe is not None
                 case Granted() if identity:
                     self._holding.hold_token(identity, outcome)
                     life = outcome.token.exp - outcome.token.iat
@@ -180,6 +186,16 @@ class Account:
                     self._lease_duty.refused(self._said(outcome.reason), now=time.monotonic())
                 case Failed(reason, least, needs_person):
                     self._fail(duty, self._said(reason, identity), least, needs_person)
+
+    def _tell_of_this_machine(self) -> None:
+        """With each lease, once nothing else is due. What the server does not take is told again with the next one."""
+        self._has_word = False
+        if self._describe is None:
+            return
+        try:
+            self._conversation.tell(self._describe())
+        except Exception:  # noqa: BLE001 - a bug here must not end the thread that renews everything
+            _log.exception("the server could not be told of this machine")
 
     def _ask(self, identity: PluginIdentity | None) -> Fresh | Granted | Ended | Failed:
         kept, at = self._holding.kept, self._clock()

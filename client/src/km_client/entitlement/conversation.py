@@ -17,6 +17,7 @@ The API key is what the server is asked with, and it stands in nothing that is r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -113,6 +114,13 @@ class Conversation:
             return Failed(self._clean(str(error)))
         is_final = answer.status in {400, 404, 405, 409, 410, 422}  # this plugin, or a server that knows no plugins
         return said._replace(needs_person=True) if isinstance(said, Failed) and is_final else said
+
+    def tell(self, told: Mapping[str, object]) -> bool:
+        """Say what `told` is true of this machine. Whether the server took it; it is asked for no reason otherwise."""
+        try:
+            return self._api.report_machine(self._key, {**told, "machine": self._machine}).status == 200
+        except UnreachableError:
+            return False
 
     def _fresh(self, answer: Answer, kept: Kept) -> Fresh:
         text, customer_id = answer.field("lease"), answer.field("customer_id")

@@ -1,0 +1,11 @@
+"""Django's registration of this app."""
+
+from django.apps import AppConfig
+
+
+class AlertsConfig(AppConfig):
+    name = "alerts"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from alerts import checks  # noqa: F401,PLC0415 - registers itself, and needs the app registry

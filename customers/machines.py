@@ -1,0 +1,182 @@
+"""The machines of a customer: which clients ask for leases, what they run, and what they say they have installed.
+
+    seen(principal, "9f2c61…", "km-client/0.1.0", at=moment)      with every lease: an id, a version, a moment
+    report(principal, MachineReport("9f2c61…", name="ann-laptop", plugins=[…]), at=moment)      what newer clients add
+    remove(customer, "mac_4Kd…", at=moment, actor=…, revoke_key=True)
+
+A client that never reports is known by its id alone. All of it is the client's own word: it is shown, and allows
+nothing. What a machine may do is its key's part, so removing one can revoke that key; a machine whose key still works
+comes back when it next asks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, NamedTuple
+
+import msgspec
+from django.db import transaction
+from django.db.models import QuerySet
+
+from core.errors import InvalidRequest
+from customers import api_keys, audit
+from customers.authentication import Principal
+from customers.errors import UnknownMachine
+from customers.leases import MAX_MACHINE_CHARACTERS
+from customers.models import ApiKey, Customer, Machine
+
+MAX_MACHINES = 1_000  # a row each; whoever sends a new id with every request keeps the newest thousand
+MAX_PLUGINS = 500  # as many as a provisioning may name
+MOST_SHOWN = 200
+AWAY_AFTER = timedelta(days=1)  # a lease's own life: by then it works without the server's word
+_CLIENT = re.compile(r"km-client/([0-9A-Za-z.+-]{1,40})")
+
+Text = Annotated[str, msgspec.Meta(max_length=80)]
+
+
+class PluginReport(msgspec.Struct):
+    """A plugin on a machine. `state` and `reason` are the client's words, `missing_features` what it lacks to run."""
+
+    name: Text
+    version: Text = ""
+    state: Text = ""
+    reason: Text = ""
+    missing_features: Annotated[list[Text], msgspec.Meta(max_length=50)] = []
+
+
+class MachineReport(msgspec.Struct):
+    """What a client says of its machine. Other fields are ignored."""
+
+    machine: str
+    name: Text = ""
+    os: Text = ""
+    platform: Annotated[str, msgspec.Meta(max_length=40)] = ""
+    client_version: Annotated[str, msgspec.Meta(max_length=40)] = ""
+    plugins: Annotated[list[PluginReport], msgspec.Meta(max_length=MAX_PLUGINS)] = []
+
+
+class Installed(NamedTuple):
+    """A plugin as one machine has it."""
+
+    machine: Machine
+    plugin: PluginReport
+
+
+def seen(principal: Principal, machine: str, user_agent: str, *, at: datetime) -> None:
+    """Note that `machine` asked. A program of somebody else's has no version of ours."""
+    found = _CLIENT.match(user_agent)
+    version = {"client_version": found[1]} if found else {}
+    _write(principal, machine, at, version)
+
+
+def report(principal: Principal, told: MachineReport, *, at: datetime) -> None:
+    """Keep what a client says of its machine, in place of what it said before. Raises `InvalidRequest`."""
+    if not told.machine or len(told.machine) > MAX_MACHINE_CHARACTERS or not told.machine.isprintable():
+        raise InvalidRequest(
+            f"`machine` has 1 to {MAX_MACHINE_CHARACTERS} printable characters", "send the id the client made"
+        )
+    columns = {
+        "name": _clean(told.name),
+        "os": _clean(told.os),
+        "platform": _clean(told.platform),
+        "client_version": _clean(told.client_version),
+        "plugins": [_cleaned(each) for each in told.plugins],
+        "reported_at": at,
+    }
+    _write(principal, told.machine, at, columns)
+
+
+def listed(customer: Customer) -> QuerySet[Machine]:
+    """The machines of `customer`, the last seen first."""
+    return Machine.objects.filter(customer=customer).order_by("-last_seen_at", "-id")
+
+
+def get(customer: Customer, public_id: str) -> Machine:
+    """One machine of `customer`. Raises `UnknownMachine`, also for one of somebody else's."""
+    readable = public_id.isascii() and public_id.isprintable()  # PostgreSQL refuses to compare U+0000
+    found = listed(customer).filter(public_id=public_id).first() if readable else None
+    if found is None:
+        raise UnknownMachine("there is no such machine", "the list of machines shows who is there")
+    return found
+
+
+def plugins_of(machine: Machine) -> list[PluginReport]:
+    """What `machine` said it has, by name."""
+    return sorted(msgspec.convert(machine.plugins, list[PluginReport]), key=lambda each: (each.name, each.version))
+
+
+def installations(customer: Customer) -> dict[str, list[Installed]]:
+    """Where each plugin is installed, by its name. One query."""
+    found: dict[str, list[Installed]] = {}
+    for machine in listed(customer)[:MAX_MACHINES]:
+        for plugin in plugins_of(machine):
+            found.setdefault(plugin.name, []).append(Installed(machine, plugin))
+    return found
+
+
+def keys_of(customer: Customer, machines: Iterable[Machine]) -> dict[str, ApiKey]:
+    """The keys they came with last, by their public id. One query."""
+    rows = ApiKey.objects.filter(customer=customer, public_id__in={each.key_id for each in machines if each.key_id})
+    return {row.public_id: row for row in rows}
+
+
+def others_with_its_key(machine: Machine) -> Sequence[Machine]:
+    """Whom revoking the machine's key would stop too."""
+    if not machine.key_id:
+        return []
+    rows = Machine.objects.filter(customer_id=machine.customer_id, key_id=machine.key_id).exclude(pk=machine.pk)
+    return list(rows.order_by("-last_seen_at")[:MOST_SHOWN])
+
+
+def remove(
+    customer: Customer, public_id: str, *, at: datetime, actor: str = audit.SYSTEM, revoke_key: bool = False
+) -> Machine:
+    """Forget a machine and, with `revoke_key`, refuse the key it came with. Raises `UnknownMachine`."""
+    with transaction.atomic():
+        machine = get(customer, public_id)
+        key = keys_of(customer, [machine]).get(machine.key_id)
+        if revoke_key and key is not None:
+            api_keys.revoke(key, at=at, actor=actor, reason=f"its machine {machine} was removed")
+        audit.record(
+            "machine.removed",
+            subject=f"machine:{machine.public_id}",
+            at=at,
+            actor=actor,
+            customer=customer,
+            name=machine.name,
+            key=machine.key_id,
+            key_revoked=revoke_key and key is not None,
+        )
+        Machine.objects.filter(pk=machine.pk).delete()
+    return machine
+
+
+def _write(principal: Principal, machine: str, at: datetime, columns: dict[str, object]) -> None:
+    columns = {**columns, "last_seen_at": at, "key_id": principal.key_id}
+    rows = Machine.objects.filter(customer_id=principal.customer_id, machine=machine)
+    if rows.update(**columns):
+        return
+    with transaction.atomic():
+        made = Machine(customer_id=principal.customer_id, machine=machine, first_seen_at=at, **columns)
+        Machine.objects.bulk_create([made], ignore_conflicts=True)  # another process of the same machine was first
+        own = Machine.objects.filter(customer_id=principal.customer_id).order_by("-last_seen_at", "-id")
+        Machine.objects.filter(
+            pk__in=list(own.values_list("pk", flat=True)[MAX_MACHINES : MAX_MACHINES + 100])
+        ).delete()
+
+
+def _cleaned(plugin: PluginReport) -> dict[str, object]:
+    return {
+        "name": _clean(plugin.name),
+        "version": _clean(plugin.version),
+        "state": _clean(plugin.state),
+        "reason": _clean(plugin.reason),
+        "missing_features": [_clean(each) for each in plugin.missing_features],
+    }
+
+
+def _clean(text: str) -> str:
+    """As one line that a page may show and PostgreSQL may store: nothing invisible, no half of a surrogate pair."""
+    return "".join(one if one.isprintable() else "�" for one in text)

@@ -1,0 +1,118 @@
+"""How servers' tools did over a range, from the rollups: sums by tool, percentiles of those shown, one tool's course.
+
+    called(7, RANGES["24h"], at=moment)                             → {("git", "git_log"): Called(204, 3, 9, 12.5), …}
+    percentiles(7, RANGES["24h"], [("git", "git_log")], at=moment)  → {("git", "git_log"): (11.8, 40.2)}
+    course(7, RANGES["24h"], at=moment, server="git")               → figures of its tools, and a point for each step
+
+The steps are those of `events.overview_queries`. Sums are the database's; a histogram, which only Python can merge, is
+read for the tools of one page. Ranges are of whole hours: an hour's rollup says nothing of its minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from django.db.models import Q, QuerySet, Sum
+
+from events.histogram import Histogram
+from events.models import DailyRollup, HourlyRollup, Rollup
+from events.overview_queries import RANGES, Point, Range
+
+Key = tuple[str, str]
+"""(server, tool)"""
+TOOL_RANGES: Mapping[str, Range] = {name: each for name, each in RANGES.items() if each.step >= timedelta(hours=1)}
+KEYS_A_STATEMENT = 200
+_DAY = timedelta(days=1)
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """Sums over a range. `mean_ms` is of the calls that were timed."""
+
+    calls: int = 0
+    errors: int = 0
+    bytes: int = 0
+    mean_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """One tool, or all of a server's: sums, percentiles in ms, and each step."""
+
+    calls: int
+    errors: int
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    points: list[Point]
+
+
+@dataclass(slots=True)
+class _Step:
+    requests: int = 0
+    errors: int = 0
+    histogram: Histogram = field(default_factory=Histogram)
+
+
+def called(customer_id: int, asked: Range, *, at: datetime, server: str | None = None) -> dict[Key, Called]:
+    """Every tool that was called; of one `server` alone."""
+    rows = _rows(customer_id, asked, at)
+    rows = rows if server is None else rows.filter(server=server)
+    sums = rows.values_list("server", "tool").annotate(
+        Sum("requests"), Sum("errors"), Sum("bytes"), Sum("timed"), Sum("duration_ms")
+    )
+    return {
+        row[:2]: Called(*(*row[2:5], row[6] / row[5] if row[5] else None)) for row in sums.order_by("server", "tool")
+    }
+
+
+def percentiles(customer_id: int, asked: Range, keys: Collection[Key], *, at: datetime) -> dict[Key, tuple[float, ...]]:
+    """The 50th and 95th of each of `keys` that was timed, in ms."""
+    wanted = set(keys)
+    near = _rows(customer_id, asked, at).filter(
+        server__in={key[0] for key in wanted}, tool__in={key[1] for key in wanted}, timed__gt=0
+    )
+    merged: dict[Key, Histogram] = {}
+    for server, tool, histogram in near.values_list("server", "tool", "histogram"):
+        if (server, tool) in wanted:
+            merged.setdefault((server, tool), Histogram()).merge(histogram)
+    return {key: tuple(histogram.quantiles(0.5, 0.95)) for key, histogram in merged.items()}
+
+
+def course(customer_id: int, asked: Range, *, at: datetime, server: str, tool: str | None = None) -> Course:
+    """What the range held, step by step."""
+    since = asked.begins(at)
+    steps = {since + asked.step * number: _Step() for number in range(asked.steps)}
+    rows = _rows(customer_id, asked, at).filter(server=server)
+    rows = rows if tool is None else rows.filter(tool=tool)
+    total = Histogram()
+    for moment, requests, errors, histogram in rows.values_list("at", "requests", "errors", "histogram"):
+        step = steps[moment - (moment - _EPOCH) % asked.step]
+        step.requests += requests
+        step.errors += errors
+        step.histogram.merge(histogram)
+    for step in steps.values():
+        total += step.histogram
+    points = [
+        Point(moment, step.requests, step.errors, *(step.histogram.quantiles(0.5, 0.95) or (None, None)))
+        for moment, step in steps.items()
+    ]
+    sums = sum(step.requests for step in steps.values()), sum(step.errors for step in steps.values())
+    return Course(*(*sums, *(total.quantiles(0.5, 0.95, 0.99) or (None, None, None)), points))
+
+
+def has_any(customer_id: int, server: str, tool: str | None = None) -> bool:
+    """Whether anything is kept of a server, or of calls of its tool."""
+    found = DailyRollup.objects.filter(customer_id=customer_id, server=server)
+    return (found if tool is None else found.filter(tool=tool)).exists()
+
+
+def _rows(customer_id: int, asked: Range, at: datetime) -> QuerySet[Rollup]:
+    """Calls of tools: days where the steps are days, else hours."""
+    model: type[Rollup] = DailyRollup if asked.step >= _DAY else HourlyRollup
+    since = asked.begins(at)
+    found = model._default_manager.filter(customer_id=customer_id, at__gte=since, at__lt=since + asked.length)
+    return found.filter(~Q(tool=""))

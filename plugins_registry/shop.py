@@ -1,0 +1,143 @@
+"""The plugins as one customer may know them: what there is, what it asks, who vouched for it, whether it may run here.
+
+    offers(customer, entitlement, search="slow")     → [Offer(name="slow-tools", newest=…, missing=frozenset(), …), …]
+    offer(customer, entitlement, "plg_8uY…")         one, with every version that was ever published
+
+A plugin is listed once a version of it was published; a private one exists for nobody but its owner. What was stopped
+stays listed with why: whoever has it installed must find it. Reading only; what may run is the director's to say.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import msgspec
+from django.db.models import Q
+from km_protocol.kmpkg.manifest import Manifest
+from km_protocol.kmpkg.versions import Version as Number
+
+from core import paging
+from customers.entitlements import Entitlement
+from customers.models import Customer, Tier
+from plugins_registry.errors import PluginNotFound
+from plugins_registry.lifecycle import State
+from plugins_registry.models import Block, CustomerBuild, Plugin, Revision
+from plugins_registry.queries import RowNumber, visible_plugins
+from plugins_registry.repositories.shelf import demands_of
+
+SHOWN = (State.PUBLISHED, State.QUARANTINED, State.YANKED, State.BLOCKED)
+PAGE_SIZE = 50
+MAX_SEARCH_CHARACTERS = 80
+PluginName = Annotated[str, msgspec.Meta(pattern="^[0-9A-Za-z._-]{1,100}$")]
+"""What a cursor may hold: nothing that PostgreSQL cannot compare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One plugin. `newest` is its highest version that is published, or, where none is, the highest that was.
+
+    `missing` are the features it requires and the customer does not have, `tier` the smallest that has them. `blocks`
+    are those in force. `builds` are the customer's packages of any version.
+    """
+
+    plugin: Plugin
+    newest: Revision
+    versions: tuple[Revision, ...]
+    missing: frozenset[str]
+    tier: Tier | None
+    blocks: tuple[Block, ...] = ()
+    builds: tuple[CustomerBuild, ...] = field(default=())
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.newest.manifest
+
+    @property
+    def stopped(self) -> str:
+        """Why nobody may run the newest: `yanked`, `quarantined`, `blocked`; empty while it is published."""
+        if self.newest.state != State.PUBLISHED:
+            return str(self.newest.get_state_display())
+        held = [each for each in self.blocks if each.version_id in (None, self.newest.version_id) and not each.sha256]
+        return "blocked" if held else ""
+
+
+def offers(
+    customer: Customer, entitlement: Entitlement, *, search: str = "", cursor: str | None = None
+) -> paging.Page[Offer]:
+    """A page of plugins by name, whose name contains `search`. Six queries. Raises `InvalidCursor`."""
+    rows = visible_plugins(customer).filter(versions__revisions__state__in=SHOWN).distinct().order_by("name", "id")
+    if wanted := search[:MAX_SEARCH_CHARACTERS].strip().replace("\0", "").lower():
+        rows = rows.filter(name__contains=wanted)
+    if cursor:
+        name, number = paging.decode(cursor, tuple[PluginName, RowNumber])
+        rows = rows.filter(Q(name__gt=name) | Q(name=name, pk__gt=number))
+    plugins = paging.paginate(
+        list(rows.select_related("owner")[: PAGE_SIZE + 1]), PAGE_SIZE, lambda row: (row.name, row.pk)
+    )
+    return paging.Page(_offers(customer, entitlement, plugins.rows), plugins.next)
+
+
+def offer(customer: Customer, entitlement: Entitlement, public_id: str) -> Offer:
+    """One plugin. Raises `PluginNotFound`, also for a private one of somebody else's, and for one never published."""
+    readable = public_id.isascii() and public_id.isprintable()  # PostgreSQL refuses to compare U+0000
+    rows = visible_plugins(customer).filter(public_id=public_id).select_related("owner") if readable else ()
+    found = _offers(customer, entitlement, list(rows))
+    if not found:
+        raise PluginNotFound("there is no such plugin", "the catalog lists those there are")
+    return found[0]
+
+
+def _offers(customer: Customer, entitlement: Entitlement, plugins: Sequence[Plugin]) -> list[Offer]:
+    versions = _versions(plugins)
+    blocks, builds, tiers = _blocks(plugins), _builds(customer, plugins), _tiers()
+    found = []
+    for plugin in plugins:
+        if not (rows := versions.get(plugin.pk)):
+            continue
+        newest = next((row for row in rows if row.state == State.PUBLISHED), rows[0])
+        required = demands_of(newest.manifest_json).required
+        missing = required - entitlement.features
+        tier = next((tier for tier, features in tiers if required <= features), None) if missing else None
+        held, own = tuple(blocks[plugin.pk]), tuple(builds[plugin.pk])
+        found.append(Offer(plugin, newest, tuple(rows), missing, tier, held, own))
+    return found
+
+
+def _versions(plugins: Sequence[Plugin]) -> dict[int, list[Revision]]:
+    """The revisions that were published, the highest version first, by plugin."""
+    rows = Revision.objects.filter(version__plugin__in=plugins, state__in=SHOWN).select_related("version__plugin")
+    found: dict[int, list[Revision]] = defaultdict(list)
+    for row in rows.order_by("-id"):
+        found[row.version.plugin_id].append(row)
+    for group in found.values():
+        group.sort(key=_rank, reverse=True)
+    return found
+
+
+def _rank(revision: Revision) -> tuple[bool, Number]:
+    number = Number.parse(revision.version.number)
+    return not number.prerelease, number
+
+
+def _blocks(plugins: Sequence[Plugin]) -> dict[int, list[Block]]:
+    found: dict[int, list[Block]] = defaultdict(list)
+    for block in Block.objects.filter(plugin__in=plugins, lifted_at__isnull=True).select_related("version"):
+        found[block.plugin_id].append(block)
+    return found
+
+
+def _builds(customer: Customer, plugins: Iterable[Plugin]) -> dict[int, list[CustomerBuild]]:
+    rows = CustomerBuild.objects.filter(customer=customer, payload__revision__version__plugin__in=list(plugins))
+    found: dict[int, list[CustomerBuild]] = defaultdict(list)
+    for build in rows.select_related("payload__revision__version").defer("log", "payload__log").order_by("-id"):
+        found[build.payload.revision.version.plugin_id].append(build)
+    return found
+
+
+def _tiers() -> list[tuple[Tier, frozenset[str]]]:
+    """The smallest first, with what each includes."""
+    rows = Tier.objects.prefetch_related("features").order_by("rank", "code")
+    return [(tier, frozenset(each.code for each in tier.features.all())) for tier in rows]

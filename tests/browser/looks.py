@@ -1,0 +1,57 @@
+"""What every page is asked in a browser: does it fit, does it keep still, how heavy is it, can everybody read it."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page
+
+AXE = Path(__file__).resolve().parent / "vendored" / "axe-core" / "axe.min.js"
+GRAVE = ("serious", "critical")
+LAYOUT_SHIFT = """() => new Promise(done => {
+  const sum = (shifts) => shifts.getEntries().reduce((total, shift) => total + shift.value, 0);
+  new PerformanceObserver((shifts) => done(sum(shifts))).observe({type: "layout-shift", buffered: true});
+  requestAnimationFrame(() => requestAnimationFrame(() => done(0)));
+})"""
+
+
+def fits(page: Page, width: int) -> bool:
+    """Whether nothing reaches out of a window of `width` pixels."""
+    return bool(page.evaluate("document.documentElement.scrollWidth") <= width)
+
+
+def shift(page: Page) -> float:
+    """The cumulative layout shift so far."""
+    return float(page.evaluate(LAYOUT_SHIFT))
+
+
+@cache
+def _axe() -> str:
+    return AXE.read_text()
+
+
+def barriers(page: Page, within: str = "html") -> list[str]:
+    """What axe-core calls serious or critical, with the first place of each: `color-contrast: .muted (4.1)`."""
+    page.evaluate(_axe() + ";undefined")
+    found: dict[str, Any] = page.evaluate("within => axe.run(within, {resultTypes: ['violations']})", within)
+    return [
+        f"{each['id']}: {each['nodes'][0]['html'][:200]} {each['nodes'][0]['failureSummary']}"
+        for each in found["violations"]
+        if each["impact"] in GRAVE
+    ]
+
+
+def transferred(page: Page, path: str) -> dict[str, int]:
+    """Bytes over the wire, with headers, by address, of a first visit to `path`."""
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    addresses: dict[str, str] = {}
+    sizes: dict[str, int] = {}
+    session.on("Network.requestWillBeSent", lambda sent: addresses.update({sent["requestId"]: sent["request"]["url"]}))
+    session.on("Network.loadingFinished", lambda end: sizes.update({end["requestId"]: int(end["encodedDataLength"])}))
+    page.goto(path, wait_until="networkidle")
+    session.detach()
+    return {addresses[key]: size for key, size in sizes.items() if key in addresses}  # others began on the page before
