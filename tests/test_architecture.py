@@ -12,7 +12,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SKIPPED_DIRECTORIES = {".git", ".venv", "var", "node_modules", "__pycache__", "dist", "build"}
-LOCKS = [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "tests" / "mcp_servers" / "package-lock.json"]
+LOCKS = [
+    *sorted((ROOT / "requirements").glob("*.txt")),
+    *(ROOT / "tests" / parts / "package-lock.json" for parts in ("browser", "mcp_servers")),
+]
 
 
 def tracked_files() -> list[Path]:
@@ -73,7 +76,7 @@ def test_no_function_grows_past_sixty_lines() -> None:
 def test_no_lock_names_where_packages_come_from() -> None:
     for lock in LOCKS:
         text = lock.read_text()
-        assert '"resolved"' not in text, f"{lock.name} holds resolved addresses: see tests/mcp_servers/.npmrc"
+        assert '"resolved"' not in text, f"{lock.name} holds resolved addresses: see the .npmrc beside it"
         assert "--index-url" not in text and "--find-links" not in text, f"{lock.name} names an index"
 
 

@@ -21,7 +21,17 @@ PROGRAMS = {"km-client", "km", "manage.py"}
 CODE_BLOCK = re.compile(r"^```(?:sh|bash|console|shell)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 SETTING = re.compile(r"\bKM_[A-Z][A-Z_]+[A-Z]\b")
-SOURCES = ["kmcloud", "core", "customers", "plugins_registry", "events", "alerts", "dashboard", "client/src", "protocol/src"]
+SOURCES = [
+    "kmcloud",
+    "core",
+    "customers",
+    "plugins_registry",
+    "events",
+    "alerts",
+    "dashboard",
+    "client/src",
+    "protocol/src",
+]
 
 
 def commands() -> list[tuple[str, str]]:

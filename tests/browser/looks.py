@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-AXE = Path(__file__).resolve().parent / "vendored" / "axe-core" / "axe.min.js"
+AXE = Path(__file__).resolve().parent / "node_modules" / "axe-core" / "axe.min.js"
 GRAVE = ("serious", "critical")
 LAYOUT_SHIFT = """() => new Promise(done => {
   const sum = (shifts) => shifts.getEntries().reduce((total, shift) => total + shift.value, 0);
@@ -29,6 +29,7 @@ def shift(page: Page) -> float:
 
 @cache
 def _axe() -> str:
+    assert AXE.is_file(), "axe-core is not installed: run `scripts/test/run`, which fetches it by npm"
     return AXE.read_text()
 
 

@@ -18,7 +18,7 @@ from core.throttling import FailureLimit
 from customers.accounts import add_member
 from customers.models import Customer, Member
 from dashboard import login
-from events import queries
+from events import session_queries
 from tests.dashboard.conftest import PASSWORD
 from tests.dashboard.traffic import Talk
 
@@ -148,7 +148,7 @@ def test_a_database_that_is_away_is_a_503_that_says_when_to_come_back(
     def away(*_: object, **__: object) -> None:
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr(queries, "sessions", away)
+    monkeypatch.setattr(session_queries, "sessions", away)
     answer = browser.get("/app/sessions")
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
