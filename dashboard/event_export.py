@@ -3,8 +3,8 @@
     csv     a head and a row an event, for a spreadsheet
     jsonl   an object a line, for a program
 
-Newest first, each with its whole message. What a spreadsheet would run as a formula gets an apostrophe before it (OWASP, CSV injection): the file is
-made of words that agents and servers chose.
+Newest first, each with its whole message. What a spreadsheet would run as a formula gets an apostrophe before it
+(OWASP, CSV injection): the file is made of words that agents and servers chose.
 """
 
 from __future__ import annotations

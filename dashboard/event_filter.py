@@ -1,9 +1,9 @@
 """What `/app/events` is narrowed to.
 
-/app/events?tool=git_log&errors=1&range=7d
-/app/events?server=git&from=2016-11-22T00:00&to=2026-11-23T00:00        moments in UTC
+    /app/events?tool=git_log&errors=1&range=7d
+    /app/events?server=git&from=2016-11-22T00:00&to=2026-11-23T00:00        moments in UTC
 
-asked = event_filter.of(request.GET, at=now())
+The form's fields are the address's.
 """
 
 from __future__ import annotations
