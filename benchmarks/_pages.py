@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 from django.db import models
 from django.test import Client
 
-from alerts.models import Delivery, Destination, Incident, Rule
+from alerts.models import Delivery, Incident, Rule
 from benchmarks import _busy_traffic as traffic
 from benchmarks._event_load import TOOLS
 from customers import accounts
@@ -212,7 +212,6 @@ class Pages:
             "tool_compared": f"/app/tools/tool?server=git&name={TOOLS[0]}&compare={definition.pk}",
             "tool_definition": f"/app/tools/definitions/{definition.pk}.json",
         }
-        assert Destination.objects.exists()
         return {name: _get(self.owner, path) for name, path in paths.items()}
 
     def _of_the_operator(self) -> dict[str, Ask]:

@@ -53,10 +53,18 @@ SERVERS = (
         "git",
         "1.2.0",
         {
-            "git_status": ("Shows the working tree status.", {"repo_path": "/work/arm"}, 24),
-            "git_diff": ("Shows what differs between two commits.", {"repo_path": "/work/arm", "target": "main"}, 61),
-            "git_log": ("Shows the commit log.", {"repo_path": "/work/arm", "max_count": 20}, 38),
-            "git_commit": ("Records the staged changes.", {"repo_path": "/work/arm", "message": "Limit torque"}, 92),
+            "git_status": ("Shows the working tree status.", {"repo_path": "/home/dev/arm"}, 24),
+            "git_diff": (
+                "Shows what differs between two commits.",
+                {"repo_path": "/home/dev/arm", "target": "main"},
+                61,
+            ),
+            "git_log": ("Shows the commit log.", {"repo_path": "/home/dev/arm", "max_count": 20}, 38),
+            "git_commit": (
+                "Records the staged changes.",
+                {"repo_path": "/home/dev/arm", "message": "Limit torque"},
+                92,
+            ),
         },
         9,
     ),
@@ -64,8 +72,8 @@ SERVERS = (
         "files",
         "0.6.2",
         {
-            "read_file": ("Reads a file as text.", {"path": "/work/arm/joint.py"}, 6),
-            "list_directory": ("Lists a directory.", {"path": "/work/arm"}, 4),
+            "read_file": ("Reads a file as text.", {"path": "/home/dev/arm/joint.py"}, 6),
+            "list_directory": ("Lists a directory.", {"path": "/home/dev/arm"}, 4),
             "search_files": ("Finds files by a pattern.", {"path": "/work", "pattern": "**/*.urdf"}, 240),
         },
         10,
