@@ -76,6 +76,7 @@ BUSY = {
     "members": "/app/settings/members",
     "keys": "/app/settings/keys",
     "machines": "/app/settings/machines",
+    "redaction": "/app/settings/redaction",
     "usage": "/app/settings/usage",
     "audit": "/app/settings/audit",
     "audit_of_an_actor": "/app/settings/audit?actor=member-7@",

@@ -17,8 +17,9 @@ def new_machine_id() -> str:
 class Machine(models.Model):
     """One installation of a client under one customer. `machine` is the id it made for itself and asks leases for.
 
-    `plugins` is `[{name, version, state, reason, missing_features}, …]`, and `reported_at` when it said so; an older
-    client never does. `key_id` is the public id of the API key it came with last.
+    `plugins` is `[{name, version, state, reason, missing_features}, …]`, `redaction` is
+    `{enabled, patterns, allowed, redacted: {kind: times}}`, and `reported_at` when it said so; an older client never
+    does. `key_id` is the public id of the API key it came with last.
     """
 
     public_id = models.CharField(max_length=32, unique=True, default=new_machine_id, editable=False)
@@ -29,6 +30,7 @@ class Machine(models.Model):
     platform = models.CharField(max_length=40, blank=True, editable=False)
     client_version = models.CharField(max_length=40, blank=True, editable=False)
     plugins = models.JSONField(default=list, editable=False)
+    redaction = models.JSONField(null=True, editable=False)
     key_id = models.CharField(max_length=32, blank=True, editable=False)
     first_seen_at = models.DateTimeField(editable=False)
     last_seen_at = models.DateTimeField(editable=False)

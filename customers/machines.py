@@ -30,6 +30,7 @@ from customers.leases import MAX_MACHINE_CHARACTERS
 from customers.models import ApiKey, Customer, Machine
 
 MAX_MACHINES = 1_000  # a row each; whoever sends a new id with every request keeps the newest thousand
+MAX_TIMES = 2**53 - 1  # what every program that reads JSON counts exactly
 MAX_PLUGINS = 500  # as many as a provisioning may name
 MOST_SHOWN = 200
 AWAY_AFTER = timedelta(days=1)  # a lease's own life: by then it works without the server's word
@@ -48,6 +49,15 @@ class PluginReport(msgspec.Struct):
     missing_features: Annotated[list[Text], msgspec.Meta(max_length=50)] = []
 
 
+class RedactionReport(msgspec.Struct):
+    """What a machine takes out: whether it does, how many patterns and exceptions of its own, and how often what."""
+
+    enabled: bool = True
+    patterns: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
+    allowed: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
+    redacted: Annotated[dict[Text, Annotated[int, msgspec.Meta(ge=0, le=MAX_TIMES)]], msgspec.Meta(max_length=500)] = {}
+
+
 class MachineReport(msgspec.Struct):
     """What a client says of its machine. Other fields are ignored."""
 
@@ -57,6 +67,7 @@ class MachineReport(msgspec.Struct):
     platform: Annotated[str, msgspec.Meta(max_length=40)] = ""
     client_version: Annotated[str, msgspec.Meta(max_length=40)] = ""
     plugins: Annotated[list[PluginReport], msgspec.Meta(max_length=MAX_PLUGINS)] = []
+    redaction: RedactionReport | None = None
 
 
 _REPORTS = msgspec.json.Decoder(list[PluginReport])
@@ -82,12 +93,13 @@ def report(principal: Principal, told: MachineReport, *, at: datetime) -> None:
         raise InvalidRequest(
             f"`machine` has 1 to {MAX_MACHINE_CHARACTERS} printable characters", "send the id the client made"
         )
-    columns = {
+    columns: dict[str, object] = {
         "name": _clean(told.name),
         "os": _clean(told.os),
         "platform": _clean(told.platform),
         "client_version": _clean(told.client_version),
         "plugins": [_cleaned(each) for each in told.plugins],
+        "redaction": None if told.redaction is None else _redaction(told.redaction),
         "reported_at": at,
     }
     _write(principal, told.machine, at, columns)
@@ -110,6 +122,11 @@ def get(customer: Customer, public_id: str) -> Machine:
 def plugins_of(machine: Machine) -> list[PluginReport]:
     """What `machine` said it has, by name."""
     return sorted(msgspec.convert(machine.plugins, list[PluginReport]), key=lambda each: (each.name, each.version))
+
+
+def redaction_of(machine: Machine) -> RedactionReport | None:
+    """What `machine` said of its redaction; `None` for a client that does not."""
+    return None if machine.redaction is None else msgspec.convert(machine.redaction, RedactionReport)
 
 
 def installations(customer: Customer) -> dict[str, list[Installed]]:
@@ -183,6 +200,11 @@ def _write(principal: Principal, machine: str, at: datetime, columns: dict[str, 
         Machine.objects.filter(
             pk__in=list(own.values_list("pk", flat=True)[MAX_MACHINES : MAX_MACHINES + 100])
         ).delete()
+
+
+def _redaction(told: RedactionReport) -> dict[str, object]:
+    redacted = {_clean(kind): times for kind, times in told.redacted.items()}
+    return {"enabled": told.enabled, "patterns": told.patterns, "allowed": told.allowed, "redacted": redacted}
 
 
 def _cleaned(plugin: PluginReport) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from django.views.generic import RedirectView
 
-from dashboard.settings_pages import audit, keys, people, security, usage
+from dashboard.settings_pages import audit, keys, people, redaction, security, usage
 
 urlpatterns = [
     path("settings", RedirectView.as_view(pattern_name="dashboard:security"), name="settings"),
@@ -24,6 +24,7 @@ urlpatterns = [
     path("settings/keys/issue", keys.issue, name="key_issue"),
     path("settings/keys/<str:key_id>/rotate", keys.rotate, name="key_rotate"),
     path("settings/keys/<str:key_id>/revoke", keys.revoke, name="key_revoke"),
+    path("settings/redaction", redaction.shown, name="redaction"),
     path("settings/usage", usage.shown, name="usage"),
     path("settings/audit", audit.listed, name="audit"),
     path("settings/audit/export", audit.export, name="audit_export"),

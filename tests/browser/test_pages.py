@@ -64,6 +64,7 @@ SETTINGS = (
     "members",
     "keys",
     "machines",
+    "redaction",
     "usage",
     "audit",
     "audit?verify=1",

@@ -53,6 +53,18 @@ def test_a_report_says_what_runs_there_and_the_next_one_replaces_it(call: Call, 
     assert Machine.objects.get().plugins == []
 
 
+def test_what_it_takes_out_is_kept_and_an_older_client_says_nothing(call: Call, laptop: Issued) -> None:
+    told = {"enabled": False, "patterns": 2, "allowed": 1, "redacted": {"github": 3, "x\x1b": 1}}
+    assert call("POST", "/api/machines", {**REPORT, "redaction": told}, key=laptop.secret)[0] == 200
+    found = machines.redaction_of(Machine.objects.get())
+    assert found is not None
+    assert (found.enabled, found.patterns, found.allowed, found.redacted) == (False, 2, 1, {"github": 3, "x�": 1})
+    assert call("POST", "/api/machines", REPORT, key=laptop.secret)[0] == 200
+    assert machines.redaction_of(Machine.objects.get()) is None
+    for wrong in ({"redacted": {"github": -1}}, {"patterns": "many"}, {"redacted": {"x" * 81: 1}}):
+        assert call("POST", "/api/machines", {**REPORT, "redaction": wrong}, key=laptop.secret)[0] == 400
+
+
 def test_two_customers_may_have_the_same_id_and_see_their_own(acme: Customer, globex: Customer) -> None:
     for customer in (acme, globex):
         machines.report(principal_of(customer), MachineReport(ID, name=customer.name), at=now())

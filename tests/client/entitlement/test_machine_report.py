@@ -10,10 +10,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from km_client import paths
+from km_client import config_edit, paths
+from km_client.agent import state
 from km_client.agent.delivery import Destination
 from km_client.agent.machine_report import describe
 from km_client.agent.plugin_reports import REPORT_FILE
+from km_client.agent.state import AgentState, Totals
 from km_client.entitlement.account import Account
 from km_client.entitlement.lease_store import place_of
 from km_client.entitlement.plugin_tokens import PluginIdentity
@@ -68,6 +70,24 @@ def test_it_tells_of_this_accounts_plugins_and_of_no_path(data_dir: Path) -> Non
     ]
     assert "secret" not in json.dumps(told)
     assert mine not in json.dumps(told)
+
+
+def test_it_tells_what_is_taken_out_and_how_often(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KM_CONFIG_DIR", str(tmp_path / "config"))
+    mine = Destination("https://kilometers.example.com", api_keys.parse(api_keys.compose("live", "a" * 30)))
+    assert describe(mine)["redaction"] == {"enabled": True, "patterns": 0, "allowed": 0, "redacted": {}}
+    config_edit.set_value("redaction.patterns.ticket", "TICKET-[0-9]{6}")
+    moment = datetime.now(UTC)
+    paths.make_private(paths.agent_dir())
+    totals = Totals(redacted={"github": 3})
+    state.write(paths.agent_dir() / "state.json", AgentState(1, moment, moment, totals=totals))
+    assert describe(mine)["redaction"] == {"enabled": True, "patterns": 1, "allowed": 0, "redacted": {"github": 3}}
+    config_edit.set_value("redaction.enabled", "false")
+    assert "'enabled': False" in str(describe(mine)["redaction"])
+    paths.config_file().write_text("redaction = 7")
+    assert describe(mine)["redaction"] is None
 
 
 def test_a_server_that_knows_no_machines_changes_nothing(

@@ -3,7 +3,8 @@
     describe(destination) → {"name": "ann-laptop", "os": "Linux 6.1.0", "platform": "linux-amd64",
                              "client_version": "0.1.0",
                              "plugins": [{"name": "slow-tools", "version": "1.2.0", "state": "not_entitled",
-                                          "reason": "", "missing_features": ["api_logging"]}]}
+                                          "reason": "", "missing_features": ["api_logging"]}],
+                             "redaction": {"enabled": true, "patterns": 1, "allowed": 0, "redacted": {"github": 3}}}
 
 It is what `km-client plugins list` shows of this account, and no more: no paths, no messages, no plugin of another
 account or of none. Reasons are codes, whose words the server has.
@@ -17,12 +18,14 @@ from collections.abc import Iterator
 
 from km_protocol.api_keys import display
 
-from km_client import __version__, paths
+from km_client import __version__, config, paths
+from km_client.agent import state
 from km_client.agent.delivery import Destination
 from km_client.agent.plugin_reports import REPORT_FILE
+from km_client.errors import ClientError
 from km_client.plugins import report
 
-MOST_PLUGINS = 500  # as many as the server takes
+MOST_PLUGINS = MOST_KINDS = 500  # as many as the server takes
 _MOST_CHARACTERS = 80
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -40,6 +43,23 @@ def describe(destination: Destination) -> Told:
         "platform": f"{platform.system().lower()}-{_MACHINES.get(machine, machine)}"[:40],
         "client_version": __version__,
         "plugins": list(plugins.values())[:MOST_PLUGINS],
+        "redaction": _redaction(),
+    }
+
+
+def _redaction() -> Told | None:
+    """What this machine takes out, and how often it did so far; `None` where its settings cannot be read."""
+    try:
+        chosen = config.load(environment={})  # as the agent has it, for all sessions
+    except ClientError:
+        return None
+    known = state.read(paths.agent_dir() / "state.json")
+    redacted = known.totals.redacted if known else {}
+    return {
+        "enabled": chosen.redacts,
+        "patterns": len(chosen.patterns),
+        "allowed": len(chosen.allowed),
+        "redacted": {kind[:_MOST_CHARACTERS]: times for kind, times in list(redacted.items())[:MOST_KINDS]},
     }
 
 
