@@ -96,9 +96,8 @@ def test_an_exchange_a_message_and_an_event_of_their_own_can_be_read_by_everybod
     page: Page, everything: Recording
 ) -> None:
     page.goto(everything.address)
-    page.locator("#exchanges summary.line", has_text="git_log").click()
-    whole = page.locator("#exchanges details[open]").get_by_role("link", name="Open the whole exchange")
-    exchange = str(whole.get_attribute("href"))
+    row = page.locator("#exchanges [data-row]", has_text="git_log")
+    exchange = str(row.locator("a", has_text="Open the whole exchange").get_attribute("href"))
     event = exchange.rpartition("/")[2]
     paths = [exchange, f"{everything.address}/messages/{event}", f"/app/events/{event}"]
     assert looked_at(page, [each.removeprefix("/app/") for each in paths]) == []
