@@ -192,7 +192,7 @@ def _end_earlier_login(customer: Customer, machine: str, *, by: str, at: datetim
     """A machine has one login: the key that the last one gave it is of no use any more."""
     before = Machine.objects.filter(customer=customer, machine=machine).exclude(machine="").first()
     key = ApiKey.objects.filter(customer=customer, public_id=before.key_id).first() if before else None
-    if key is not None and key.prefix.startswith("km_inst_"):
+    if key is not None and api_keys.is_login(key):
         api_keys.revoke(key, at=at, actor=by, reason="its machine logged in again")
 
 

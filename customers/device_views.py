@@ -177,7 +177,7 @@ class LogoutView(APIView):
         principal = request.auth
         assert isinstance(principal, Principal)  # what IsCustomer lets through
         key = ApiKey.objects.select_related("customer").get(public_id=principal.key_id)
-        is_login = key.prefix.startswith("km_inst_")
+        is_login = api_keys.is_login(key)
         if is_login:
             api_keys.revoke(key, at=now(), actor=principal.actor, reason="its machine logged out")
         return _answer(LoggedOut(revoked=is_login))
