@@ -9,6 +9,7 @@ While it waits it asks as often as the server said and no oftener; a network tha
 
 from __future__ import annotations
 
+import math
 import platform
 import socket
 import time
@@ -147,4 +148,4 @@ def _seconds(value: object, otherwise: float, *, most: float) -> float:
         seconds = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else otherwise
     except ValueError:
         return otherwise
-    return min(max(seconds, 0.0), most) if seconds == seconds else otherwise  # noqa: PLR0124 - not a number
+    return min(max(seconds, 0.0), most) if math.isfinite(seconds) else otherwise
