@@ -8,4 +8,6 @@ class AlertsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from alerts import checks  # noqa: F401,PLC0415 - registers itself, and needs the app registry
+        from alerts import checks, metrics  # noqa: F401,PLC0415 - these need the app registry; `checks` registers itself
+
+        metrics.register()

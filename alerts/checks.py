@@ -8,6 +8,23 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, register
 
+MIN_KEY_CHARACTERS = 32  # what 24 random bytes are in base64
+
+
+@register
+def sealing_keys_are_long(**_: Any) -> list[CheckMessage]:
+    """They are all that stands between a stolen database and the secrets of webhooks."""
+    short = [key for key in settings.SEALING_KEYS if len(key) < MIN_KEY_CHARACTERS]
+    if not short:
+        return []
+    return [
+        checks.Error(
+            f"KM_SEALING_KEY holds a key of fewer than {MIN_KEY_CHARACTERS} characters.",
+            hint="Make one with `python -c 'import secrets; print(secrets.token_urlsafe(48))'`.",
+            id="alerts.E002",
+        )
+    ]
+
 
 @register
 def webhooks_do_not_reach_everything(**_: Any) -> list[CheckMessage]:

@@ -3,7 +3,7 @@
     destination, secret = add_webhook(customer, "Pager", "https://hooks.example.org/km", at=moment, actor="user:ann")
     secret = rotate(destination, at=moment, actor="user:ann")      both secrets sign for a day more
 
-A secret is given out once, by these two functions.
+A secret is given out once, by these two functions; it is stored sealed (`alerts.webhook_secrets`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
-from alerts import addresses, outbox, wakeup, webhooks
+from alerts import addresses, outbox, wakeup, webhook_secrets, webhooks
 from alerts.errors import NotPossible, TooMany, UnknownDestination
-from alerts.models import Delivery, Destination
+from alerts.models import Delivery, Destination, new_destination_id
 from core.errors import InvalidRequest
 from customers import audit
 from customers.models import Customer, Member
@@ -60,9 +60,10 @@ def add_email(customer: Customer, name: str, members: Sequence[int], *, at: date
 def add_webhook(customer: Customer, name: str, url: str, *, at: datetime, actor: str) -> tuple[Destination, str]:
     """A webhook, and its secret, which is not told again. Raises `InvalidRequest`, `TooMany`."""
     addresses.check(url, settings.WEBHOOK_PRIVATE_NETWORKS)
-    secret = webhooks.new_secret()
+    secret, public_id = webhooks.new_secret(), new_destination_id()
+    kept = webhook_secrets.sealed(secret, public_id)
     with transaction.atomic():
-        made = _add(customer, Destination.Channel.WEBHOOK, name, at, url=url, secret=secret)
+        made = _add(customer, Destination.Channel.WEBHOOK, name, at, url=url, secret=kept, public_id=public_id)
         _record("alert_destination.added", made, at, actor, channel=made.channel, name=made.name, url=url)
     return made, secret
 
@@ -72,18 +73,13 @@ def rotate(destination: Destination, *, at: datetime, actor: str) -> str:
     if destination.channel != Destination.Channel.WEBHOOK:
         raise NotPossible("only a webhook has a secret", "nothing is to be done")
     secret = webhooks.new_secret()
+    kept = webhook_secrets.sealed(secret, destination.public_id)
     with transaction.atomic():
         locked = Destination.objects.select_for_update().get(pk=destination.pk)
-        locked.previous_secret, locked.previous_until, locked.secret = locked.secret, at + OVERLAP, secret
+        locked.previous_secret, locked.previous_until, locked.secret = locked.secret, at + OVERLAP, kept
         locked.save(update_fields=["secret", "previous_secret", "previous_until"])
         _record("alert_destination.rotated", destination, at, actor, both_until=(at + OVERLAP).isoformat())
     return secret
-
-
-def signing_secrets(destination: Destination, *, at: datetime) -> list[str]:
-    """What signs at `at`, the newest first."""
-    overlaps = destination.previous_until is not None and at < destination.previous_until
-    return [destination.secret, *([destination.previous_secret] if overlaps else [])]
 
 
 def switch(destination: Destination, *, on: bool, at: datetime, actor: str) -> None:

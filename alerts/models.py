@@ -68,10 +68,8 @@ class Condition(models.Model):
 
 
 class Destination(models.Model):
-    """Where incidents are told: members by e-mail, or one webhook. `secret` signs; it is shown when it is made, once.
-
-    It is kept readable, beside the events it tells of: whoever signs must have it.
-    """
+    """Where incidents are told: members by e-mail, or one webhook. `secret` signs; it is shown when it is made, once,
+    and stored sealed (`alerts.webhook_secrets`)."""
 
     class Channel(models.TextChoices):
         EMAIL = "email", "E-mail"

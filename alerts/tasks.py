@@ -25,7 +25,8 @@ def deliver() -> None:
 
 @shared_task(name="alerts.forget", ignore_result=True)
 def forget() -> None:
-    """Delete what is old."""
-    from alerts import forgetting  # noqa: PLC0415 - as above
+    """Delete what is old, and seal what is under an older key."""
+    from alerts import forgetting, webhook_secrets  # noqa: PLC0415 - as above
 
     forgetting.forget(now=shared_clock.agreed())
+    webhook_secrets.reseal()

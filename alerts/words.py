@@ -23,7 +23,7 @@ def sentence(incident: Incident) -> str:
         case Kind.LATENCY:
             return f"The 95th percentile of {counted} answers within {within} was {measured}; the rule allows {limit}."
         case Kind.DEFINITION:
-            return f"{_changes(incident)} within {within}."
+            return f"Within {within}: {_changes(incident)}."
         case Kind.QUOTA:
             return f"{measured} of today’s quota is used, {counted} events; the rule tells of {limit}."
         case _:
@@ -74,4 +74,4 @@ def _changes(incident: Incident) -> str:
     ]
     more = len(named) - SHOWN
     text = "; ".join(named[:SHOWN]) + (f"; and {more} more" if more > 0 else "")
-    return text[:1].upper() + text[1:] if text else value(incident, incident.value)
+    return text or value(incident, incident.value)

@@ -5,7 +5,7 @@
                            # at once, without asking: one that is down or hangs is a branch, not a wait
 
 All clients of a process share one `Breaker`: they talk to one server. Whoever uses a client has something to do without
-it: let everyone pass (`core.throttling`), or count for itself (`events.quotas`).
+it: each process counts for itself (`kmcloud.cache`, `events.quotas`).
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
     limit.check("203.0.113.7", now=moment)     # 429 with Retry-After once there were too many
     limit.count("203.0.113.7", now=moment)     # after a failure; a success costs nothing
 
-Counters live in the cache, in fixed windows. A cache that cannot be reached counts nothing and lets everyone pass: the
-limit protects the database from a loop, while what keeps strangers out is that a key has 178 random bits.
+Counters live in the cache, in fixed windows; while Redis is away, in each process's own memory (`kmcloud.cache`):
+nobody is turned away for that, and nobody guesses freely either.
 """
 
 from __future__ import annotations
@@ -14,15 +14,11 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import structlog
 from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpRequest
-from redis.exceptions import RedisError
 
 from core.errors import TooManyRequests
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +31,7 @@ class FailureLimit:
 
     def check(self, caller: str, *, now: datetime) -> None:
         """Raises `TooManyRequests` once `caller` failed too often; `Retry-After` is when the window ends."""
-        try:
-            count = cache.get(self._key(caller, now), 0)
-        except RedisError as error:
-            log.warning("throttle_unavailable", limit=self.name, cause=str(error))
-            return
-        if count >= self.failures:
+        if cache.get(self._key(caller, now), 0) >= self.failures:
             raise TooManyRequests(
                 f"{self.failures} failed attempts in {self.window.total_seconds() / 60:.0f} minutes",
                 "correct the cause before trying again; `Retry-After` says when",
@@ -50,11 +41,11 @@ class FailureLimit:
     def count(self, caller: str, *, now: datetime) -> None:
         """Note one failure of `caller`."""
         key = self._key(caller, now)
+        cache.add(key, 0, timeout=self.window.total_seconds())
         try:
-            cache.add(key, 0, timeout=self.window.total_seconds())
             cache.incr(key)
-        except (RedisError, ValueError) as error:  # ValueError: the counter was evicted between the two
-            log.warning("throttle_unavailable", limit=self.name, cause=str(error))
+        except ValueError:  # it was evicted between the two, or Redis went or came back: this failure is the first
+            cache.add(key, 1, timeout=self.window.total_seconds())
 
     def _key(self, caller: str, now: datetime) -> str:
         digest = hashlib.blake2b(caller.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

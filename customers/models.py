@@ -275,7 +275,10 @@ class AuditEntry(models.Model):
     class Meta:
         ordering: ClassVar = ["-id"]
         verbose_name_plural = "audit entries"
-        indexes: ClassVar = [models.Index(fields=["customer_public_id", "number"], name="audit_chain_order")]
+        indexes: ClassVar = [
+            models.Index(fields=["customer_public_id", "number"], name="audit_chain_order"),
+            models.Index(fields=["subject"], name="audit_subject"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.subject}"

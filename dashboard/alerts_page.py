@@ -168,13 +168,12 @@ def _timeline(row: Incident) -> list[Moment]:
 
 
 def _told(deliveries: Iterable[Delivery]) -> list[Moment]:
-    """Without addresses: a webhook's may be a secret of its receiver's."""
+    """Members by their address, as their list has them. Not a webhook's: it may be a secret of its receiver's."""
     found = []
     for row in deliveries:
         state = {"delivered": "was told", "failed": "could not be told", "waiting": "is being told"}[row.state]
-        words_ = (
-            f"{row.destination.name} {state} that it {'began' if row.about == Delivery.About.OPENED else 'is over'}"
-        )
+        who = f"{row.destination.name} ({row.address})" if row.member_id else row.destination.name
+        words_ = f"{who} {state} that it {'began' if row.about == Delivery.About.OPENED else 'is over'}"
         tries = f" (try {row.tries})" if row.tries > 1 else ""
         found.append(Moment(row.finished_at or row.created_at, words_ + tries, _TONES[Delivery.State(row.state)]))
     return found

@@ -6,11 +6,11 @@
     @member_act
     def revoke(request: HttpRequest, customer: Customer, key_id: str) -> HttpResponse: …
 
-A stranger goes to the sign-in page; a script of the page gets 401 (the page then reloads itself), and a form sent after
-its session ended is told so, and that nothing was changed. Whose customer it is, is the person's choice among those
-they belong to; what they may there, `dashboard.permits` says by the route's name. Someone signed in who belongs to no
-customer is told so. Errors of the rooms below become a page with their own status, words and hint. What a view shows is
-one customer's, so nothing may keep a copy: `Cache-Control: private, no-store`.
+A stranger goes to the sign-in page; a script of the page gets 401 (the page then reloads itself), and who sent a form
+or asked for a file after their session ended is told so, and that nothing was changed. Whose customer it is, is the
+person's choice among those they belong to; what they may there, `dashboard.permits` says by the route's name. Someone
+signed in who belongs to no customer is told so. Errors of the rooms below become a page with their own status, words
+and hint. What a view shows is one customer's, so nothing may keep a copy: `Cache-Control: private, no-store`.
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ from dashboard.permits import needed
 View = Callable[..., HttpResponseBase]
 CHOSEN = "km_customer"
 """The session's key of the customer a person of several looks at: its public id."""
+FILES = {
+    *("export_csv", "export_jsonl", "replay_jsonl", "replay_txt", "download", "tool_definition", "audit_export"),
+}
+"""Routes that answer with a file: whoever has to sign in first goes back to the page that has the link."""
 
 
 def member_page(view: View) -> View:
@@ -137,7 +141,8 @@ def _as_anybody(view: View, request: HttpRequest, acts: bool, parts: dict[str, A
 def _sign_in(request: HttpRequest) -> HttpResponseBase:
     if getattr(request, "htmx", False):
         return HttpResponse(status=401)
-    if request.method == "POST":
+    route = request.resolver_match.url_name if request.resolver_match else None
+    if request.method == "POST" or (route in FILES and "Referer" in request.headers):
         return redirect(f"{reverse('dashboard:login')}?{urlencode({'next': _page_of_form(request), 'ended': '1'})}")
     return redirect_to_login(request.get_full_path())
 
@@ -164,7 +169,7 @@ def problem(request: HttpRequest, error: ApiError) -> HttpResponse:
     """`error` as a page."""
     context = {
         "heading": _HEADINGS.get(error.status, "This page could not be shown"),
-        "message": f"{error.message}. {error.hint}".rstrip(". ") + ".",
+        "message": " ".join(f"{said[:1].upper()}{said[1:]}." for said in (error.message, error.hint) if said),
         "way_out": reverse("dashboard:sessions"),
         "way_out_label": "All sessions",
     }

@@ -9,19 +9,19 @@ and a table under it says all of it once more. `words` of a column is what one r
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dashboard.templatetags.units import brief, count, duration
+from dashboard import chart_axes
+from dashboard.chart_axes import Line, Word
+from dashboard.templatetags.units import count, duration
 from events.overview_queries import Point
 
 WIDTH, HEIGHT = 1000, 100
 GAP = 0.25  # of a column is left between two bars
 LEAST_HEIGHT = 1.5  # of a bar that is not nothing: a few errors among thousands of requests are seen
 _DAY = timedelta(days=1)
-_NICE = (1, 2, 2.5, 5, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +58,26 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """`top` and `middle` are the words at the upper line and the one half way."""
+    """`lines` are across the drawing, `ticks` under it, each with its word."""
 
     series: tuple[Series, ...]
     columns: tuple[Column, ...]
     heads: tuple[str, ...]
-    top: str
-    middle: str
-    ticks: tuple[str, ...]
+    lines: tuple[Line, ...]
+    ticks: tuple[Word, ...]
     is_empty: bool
 
 
 def traffic(points: Sequence[Point], step: timedelta) -> Chart:
     """How much was asked, and how much of it failed."""
-    top = nice(max(max(point.requests, point.errors) for point in points))
-    asked = _bars([point.requests for point in points], top)
-    failed = _bars([point.errors for point in points], top)
+    axis = chart_axes.of_counts(max(max(point.requests, point.errors) for point in points))
+    asked = _bars([point.requests for point in points], axis.top)
+    failed = _bars([point.errors for point in points], axis.top)
     return Chart(
         series=(Series("Requests", "accent", bars=asked), Series("Errors", "bad", bars=failed)),
         columns=_columns(points, step, lambda point: (count(point.requests), count(point.errors)), _traffic_words),
         heads=("Requests", "Errors"),
-        top=brief(math.ceil(top)),
-        middle=brief(round(top / 2)) if top > 1 else "",
+        lines=axis.lines,
         ticks=_ticks(points, step),
         is_empty=not (asked or failed),
     )
@@ -87,25 +85,16 @@ def traffic(points: Sequence[Point], step: timedelta) -> Chart:
 
 def latency(points: Sequence[Point], step: timedelta) -> Chart:
     """How long answers took: half of them at most p50, nineteen of twenty at most p95."""
-    top = nice(max((point.p95_ms or 0 for point in points), default=0))
-    high = _line("p95", "back", [point.p95_ms for point in points], top)
+    axis = chart_axes.of_durations(max((point.p95_ms or 0 for point in points), default=0))
+    high = _line("p95", "back", [point.p95_ms for point in points], axis.top)
     return Chart(
-        series=(high, _line("p50", "accent", [point.p50_ms for point in points], top)),
+        series=(high, _line("p50", "accent", [point.p50_ms for point in points], axis.top)),
         columns=_columns(points, step, lambda point: (duration(point.p50_ms), duration(point.p95_ms)), _latency_words),
         heads=("p50", "p95"),
-        top=duration(top),
-        middle=duration(top / 2),
+        lines=axis.lines,
         ticks=_ticks(points, step),
         is_empty=not (high.line or high.dots),
     )
-
-
-def nice(highest: float) -> float:
-    """A round number that is no lower than `highest`, for the upper line; 1 for nothing."""
-    if highest <= 0:
-        return 1.0
-    power = 10.0 ** math.floor(math.log10(highest))
-    return next(factor * power for factor in _NICE if factor * power >= highest * 0.999_999)
 
 
 def moment_words(at: datetime, step: timedelta) -> str:
@@ -177,7 +166,10 @@ def _latency_words(point: Point) -> str:
     return f"p50 {duration(point.p50_ms)}, p95 {duration(point.p95_ms)}"
 
 
-def _ticks(points: Sequence[Point], step: timedelta) -> tuple[str, ...]:
-    """The words under the beginning, the quarters and the end."""
-    last = len(points) - 1
-    return tuple(moment_words(points[round(last * quarter / 4)].at, step) for quarter in range(5))
+def _ticks(points: Sequence[Point], step: timedelta) -> tuple[Word, ...]:
+    return chart_axes.moments([point.at for point in points], lambda at: _tick_words(at, step))
+
+
+def _tick_words(at: datetime, step: timedelta) -> str:
+    """The day where a day begins in a chart of many: `18 Nov`; else the time."""
+    return f"{at:%H:%M}" if step <= timedelta(hours=1) else f"{at:%-d %b}"

@@ -3,9 +3,8 @@
     csv     a head and a row an event, for a spreadsheet
     jsonl   an object a line, for a program
 
-Newest first, each with its whole message. Pages are read as they are sent, so that nothing is read for a client that
-went away. What a spreadsheet would run as a formula gets an apostrophe before it (OWASP, CSV injection): the file is
-made of words that agents and servers chose.
+Newest first, each with its whole message. What a spreadsheet would run as a formula gets an apostrophe before it
+(OWASP, CSV injection): the file is made of words that agents and servers chose.
 """
 
 from __future__ import annotations
@@ -13,18 +12,18 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
 import structlog
 
+from core.paging import Page
+from dashboard import download
 from events import queries
 from events.rows import EventRow
 from events.store import EventFilter
 
-PAGE_EVENTS = 100  # of 16 kB at most each, and the messages longer than that one by one
-CHUNK_BYTES = 64 * 1024
 FORMATS = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
 COLUMNS = (
     *("id", "timestamp", "type", "direction", "method", "tool", "session_id", "sequence", "correlation_id"),
@@ -39,36 +38,25 @@ _log = structlog.get_logger(__name__)
 def stream(customer_id: int, only: EventFilter, form: str) -> Iterator[bytes]:
     """The file, piece by piece. `form` is a key of `FORMATS`."""
     rows, is_whole = 0, False
-    try:
-        waiting = bytearray(_csv([COLUMNS])) if form == "csv" else bytearray()
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal rows
         encode = _ENCODERS[form]
-        for row in _every(customer_id, only):
-            waiting += encode(_values(row))
+        if form == "csv":
+            yield _csv([COLUMNS])
+        for row in download.every(partial(_page, customer_id, only), customer_id):
+            yield encode(_values(row))
             rows += 1
-            if len(waiting) >= CHUNK_BYTES:
-                yield bytes(waiting)
-                waiting.clear()
-        yield bytes(waiting)
+
+    try:
+        yield from download.chunks(pieces())
         is_whole = True
     finally:
         _log.info("events_exported", events=rows, form=form, is_whole=is_whole)
 
 
-def _every(customer_id: int, only: EventFilter) -> Iterator[EventRow]:
-    """Every event `only` finds, with its whole message."""
-    after: str | None = None
-    while True:
-        page = queries.recent_events(customer_id, after=after, limit=PAGE_EVENTS, only=only)
-        for row in page.rows:
-            yield row if row.is_whole else _whole(customer_id, row)
-        if page.next is None:
-            return
-        after = page.next
-
-
-def _whole(customer_id: int, row: EventRow) -> EventRow:
-    """`row` with its message; its beginning, marked as cut, if retention took the event meanwhile."""
-    return queries.event(customer_id, row.id) or replace(row, truncated=True)
+def _page(customer_id: int, only: EventFilter, after: str | None) -> Page[EventRow]:
+    return queries.recent_events(customer_id, after=after, limit=download.PAGE_EVENTS, only=only)
 
 
 def _values(row: EventRow) -> tuple[Any, ...]:

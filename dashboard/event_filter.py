@@ -1,61 +1,31 @@
-"""What `/app/events` is narrowed to, from its address and back: an address shared is the same page for a colleague.
+"""What `/app/events` is narrowed to.
 
     /app/events?tool=git_log&errors=1&range=7d
     /app/events?server=git&from=2016-11-22T00:00&to=2026-11-23T00:00        moments in UTC
 
-    asked = event_filter.of(request.GET, at=now())
-    asked.only          what the store is asked
-    asked.words         the address's part after `?`, blank fields left out, ending in `&` unless empty
-
-A range reaches up to now; `from` and `to` are taken before it.
+The form's fields are the address's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from urllib.parse import urlencode
+from datetime import datetime
 
-from core.errors import InvalidRequest
-from events.overview_queries import RANGES
+from dashboard.asked import SPAN_FIELDS, Asked, one_of, span, text
 from events.store import EventFilter
 
 TYPES = ("request", "response", "error", "notification")
 DIRECTIONS = {"request": "client → server", "response": "server → client"}
-MAX_CHARACTERS = 200  # as long as any of these columns
-_TEXTS = ("method", "tool", "server", "session")
-_FIELDS = ("direction", "type", *_TEXTS, "errors", "range", "from", "to")
+_FIELDS = ("direction", "type", "method", "tool", "server", "session", "errors", *SPAN_FIELDS)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """`given` holds each field as it was sent; `is_narrowed` says whether any of them is."""
-
-    given: Mapping[str, str]
-    only: EventFilter
-
-    @property
-    def is_narrowed(self) -> bool:
-        return any(self.given.values())
-
-    @property
-    def words(self) -> str:
-        """For the addresses of this list's other pages."""
-        kept = urlencode({name: value for name, value in self.given.items() if value})
-        return f"{kept}&" if kept else ""
-
-
-def of(sent: Mapping[str, str], *, at: datetime) -> Asked:
+def of(sent: Mapping[str, str], *, at: datetime) -> Asked[EventFilter]:
     """What an address asks for at `at`. Raises `InvalidRequest`, which names the field."""
     given = {name: text(sent, name) for name in _FIELDS}
     one_of("direction", given["direction"], tuple(DIRECTIONS))
     one_of("type", given["type"], TYPES)
-    one_of("range", given["range"], tuple(RANGES))
     one_of("errors", given["errors"], ("1",))
-    since, until = moment("from", given["from"]), moment("to", given["to"])
-    if given["range"] and since is None and until is None:
-        since = at - RANGES[given["range"]].length
+    since, until = span(given, at=at)
     only = EventFilter(
         session_id=given["session"],
         type=given["type"],
@@ -68,30 +38,3 @@ def of(sent: Mapping[str, str], *, at: datetime) -> Asked:
         until=until,
     )
     return Asked(given, only)
-
-
-def text(sent: Mapping[str, str], name: str) -> str:
-    """The field `name`, blank when it was not sent."""
-    given = sent.get(name, "").strip()
-    if "\0" in given:
-        raise InvalidRequest(f"`{name}` holds U+0000, which no event does", "leave the character out")
-    if len(given) > MAX_CHARACTERS:
-        raise InvalidRequest(f"`{name}` has {len(given)} characters", f"give at most {MAX_CHARACTERS}")
-    return given
-
-
-def one_of(name: str, value: str, known: tuple[str, ...]) -> None:
-    """Refuse what is neither blank nor `known`."""
-    if value and value not in known:
-        raise InvalidRequest(f"`{name}` is `{value[:20]}`", f"it may be {', '.join(known)}, or left out")
-
-
-def moment(name: str, given: str) -> datetime | None:
-    """A moment of a form or of an address; without a zone it is in UTC."""
-    if not given:
-        return None
-    try:
-        found = datetime.fromisoformat(given)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise InvalidRequest(f"`{name}` is no moment", "give one such as 2026-11-22T15:40, in UTC") from None

@@ -8,10 +8,11 @@ import hashlib
 from dataclasses import dataclass
 
 from dashboard import gist
-from dashboard.event_filter import Asked
+from dashboard.asked import Asked
 from dashboard.gist import Gist
 from events import queries
 from events.rows import EventRow
+from events.store import EventFilter
 
 EVENTS_PER_PAGE = 50
 
@@ -39,7 +40,7 @@ class EventList:
     lines: list[Line]
     before: str | None
     next: str | None
-    asked: Asked
+    asked: Asked[EventFilter]
 
     @property
     def seen(self) -> str:
@@ -48,7 +49,7 @@ class EventList:
         return hashlib.sha256(repr((facts, self.next is None)).encode()).hexdigest()[:16]
 
 
-def read(customer_id: int, asked: Asked, *, before: str | None) -> EventList:
+def read(customer_id: int, asked: Asked[EventFilter], *, before: str | None) -> EventList:
     """A page of what `asked` narrows to, newest first. Raises `InvalidCursor`."""
     page = queries.recent_events(customer_id, after=before or None, limit=EVENTS_PER_PAGE, only=asked.only)
     return EventList([Line(row, _gist(row)) for row in page.rows], before or None, page.next, asked)

@@ -32,15 +32,24 @@ _PIECE = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 CLASS = {"key": "k", "string": "s", "number": "n", "word": "w", "open": "p", "close": "p", "comma": "p", "colon": "p"}
-_UNSEEN = re.compile(  # with fillers, variation selectors, tags, and lone surrogates
+UNSEEN = re.compile(  # with fillers, variation selectors, tags, and lone surrogates
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
     "\u2060-\u206f\u2800\u3164\ud800-\udfff\ufe00-\ufe0e\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
 )
 
+_CONTROLS = bytes(code for code in range(128) if UNSEEN.match(chr(code)))
+
 
 def visible(text: str) -> SafeString:
     """`text` escaped, with the characters that do not show spelled out."""
-    return mark_safe(_UNSEEN.sub(_spell_out, escape(text)))  # noqa: S308 - escaped in this line
+    if text.isascii() and not _has_controls(text):
+        return escape(text)
+    return mark_safe(UNSEEN.sub(_spell_out, escape(text)))  # noqa: S308 - escaped in this line
+
+
+def _has_controls(text: str) -> bool:
+    """Of ASCII, ten times as fast as looking for each: megabytes are shown at once."""
+    return len(text.encode().translate(None, _CONTROLS)) != len(text)
 
 
 def pretty(text: str) -> SafeString:

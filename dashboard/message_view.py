@@ -11,17 +11,20 @@ All three come out escaped.
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import msgspec
 from django.utils.safestring import SafeString
 
+from dashboard import whole_text
 from dashboard.json_tree import tree
 from dashboard.json_view import hex_dump, pretty, visible
 from events.rows import EventRow
 
 HEX_BYTES = 2048  # 128 lines: enough to recognise a format by
+MOST_UNSEEN = 2_000  # characters spelled out in a beginning, sixty characters of markup each, up to three times over
+MOST_INDENTED = 256 * 1024  # characters that a beginning may grow to
 _NOTHING = SafeString("")
 
 
@@ -67,22 +70,23 @@ def of_preview(row: EventRow) -> MessageView:
     """What a list row holds of its message."""
     if row.is_base64:
         return _bytes_view(row)
-    raw = visible(row.message)
-    shown = len(row.message.encode())
-    if not looks_like_json(row.message):
-        return MessageView(row, "text", raw, is_whole=row.is_whole, shown=shown)
+    kind: Literal["json", "text"] = "json" if looks_like_json(row.message) else "text"
+    raw, characters = whole_text.spelled_out(row.message, most=MOST_UNSEEN)
+    is_whole = row.is_whole and characters == len(row.message)
+    view = MessageView(row, kind, raw, is_whole=is_whole, shown=len(row.message[:characters].encode()))
+    if kind == "text" or characters < len(row.message) or whole_text.longest(row.message) > MOST_INDENTED:
+        return view
     said = visible("\n\n".join(_texts(row.message)))
-    return MessageView(
-        row, "json", raw, pretty(row.message), tree(row.message), said, is_whole=row.is_whole, shown=shown
-    )
+    return replace(view, pretty=pretty(row.message), tree=tree(row.message), text=said)
 
 
 def of_whole(row: EventRow) -> MessageView:
     """Everything stored of one message, indented if it is JSON."""
     if row.is_base64:
         return _bytes_view(row)
-    kind: Literal["json", "text"] = "json" if looks_like_json(row.message) else "text"
-    return MessageView(row, kind, visible(_indented(row.message)))
+    if not looks_like_json(row.message):
+        return _cut_where_nothing_shows(row, "text", row.message)
+    return _cut_where_nothing_shows(row, "json", whole_text.laid_out(row.message))
 
 
 def content(row: EventRow) -> bytes:
@@ -118,9 +122,9 @@ def _texts(message: str) -> list[str]:
     return [part.text for part in parts if isinstance(part, _Part) and part.text]
 
 
-def _indented(text: str) -> str:
-    """`text` with new white space between its tokens; as it is, if it is not JSON after all."""
-    try:
-        return msgspec.json.format(text, indent=2)
-    except (msgspec.DecodeError, RecursionError):
-        return text
+def _cut_where_nothing_shows(row: EventRow, kind: Literal["json", "text"], text: str) -> MessageView:
+    """All of `text`, unless too much of it is characters that do not show: then its beginning, and the download."""
+    shown = whole_text.spelled_out(text)
+    is_whole = shown.characters == len(text)
+    length = 0 if is_whole else len(text[: shown.characters].encode())
+    return MessageView(row, kind, shown.markup, is_whole=is_whole, shown=length, whole_is_text=is_whole)

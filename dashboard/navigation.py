@@ -30,7 +30,7 @@ _PLACES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Tools", "t", ("tools", "servers")),
     ("Plugins", "p", ("plugins", "submissions")),
     ("Alerts", "a", ("alerts",)),
-    ("Settings", "c", ("settings", "account")),
+    ("Settings", "c", ("settings",)),
 )
 
 

@@ -61,6 +61,9 @@ _REASONS = {
 }
 
 
+_UNWELL = ("warn", "bad")
+
+
 class Asked(NamedTuple):
     """A permission, by its name and in words."""
 
@@ -77,12 +80,17 @@ class Standing(NamedTuple):
 
     @property
     def is_well(self) -> bool:
-        return self.tone not in {"warn", "bad"}
+        return self.tone not in _UNWELL
 
 
 def permissions(manifest: Manifest) -> list[Asked]:
     """What the plugin asks for."""
     return [Asked(name, words) for name, words in PERMISSIONS.items() if getattr(manifest.permissions, name)]
+
+
+def is_well(state: str) -> bool:
+    """Whether a plugin in `state` runs as it should."""
+    return _STATES.get(state, ("", ""))[1] not in _UNWELL
 
 
 def standing(report: PluginReport) -> Standing:

@@ -9,6 +9,7 @@ Everybody of the customer may read all of it. Another customer's private plugin 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 from django.http import HttpRequest, HttpResponse
@@ -44,13 +45,13 @@ class Place(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A plugin in the list."""
+    """A plugin in the list: installed on so many `machines`, on `unwell` of which it does not run as it should."""
 
     offer: Offer
     description: str
     asked: list[Asked]
     plan: Badge
-    places: list[Place]
+    machines: int
     unwell: int
 
 
@@ -60,11 +61,11 @@ def plugins(request: HttpRequest, customer: Customer) -> HttpResponse:
     at, search = now(), request.GET.get("q", "")
     entitlement = entitlement_of(customer, at=at)
     page = shop.offers(customer, entitlement, search=search, cursor=request.GET.get("after") or None)
-    installed = machines.installations(customer)
+    states = machines.plugin_states(customer)
     context = {
         "customer": customer,
         "section": "plugins",
-        "rows": [_row(offer, installed.get(offer.plugin.name, [])) for offer in page.rows],
+        "rows": [_row(offer, states) for offer in page.rows],
         "next": page.next,
         "search": search,
         "entitlement": entitlement,
@@ -82,8 +83,10 @@ def plugin(request: HttpRequest, customer: Customer, plugin_id: str) -> HttpResp
     context = {
         "customer": customer,
         "section": "plugins",
-        "row": _row(offer, installed),
+        "row": _row(offer, Counter((each.plugin.name, each.plugin.state) for each in installed)),
         "offer": offer,
+        "installed": [Place(each, plugin_words.standing(each.plugin)) for each in installed[: machines.MOST_SHOWN]],
+        "more": max(0, len(installed) - machines.MOST_SHOWN),
         "facts": _facts(offer),
         "versions": [(revision, _state(revision)) for revision in offer.versions],
         "builds": [(build, _build_state(build)) for build in offer.builds],
@@ -116,11 +119,12 @@ def version(request: HttpRequest, customer: Customer, plugin_id: str, revision_i
     return render(request, "dashboard/plugin_version.html", context)
 
 
-def _row(offer: Offer, installed: list[Installed]) -> Row:
-    places = [Place(each, plugin_words.standing(each.plugin)) for each in installed]
-    unwell = sum(not each.standing.is_well for each in places)
-    manifest = offer.manifest
-    return Row(offer, visible(manifest.description), plugin_words.permissions(manifest), _plan(offer), places, unwell)
+def _row(offer: Offer, states: Counter[tuple[str, str]]) -> Row:
+    counts = {state: count for (name, state), count in states.items() if name == offer.plugin.name}
+    unwell = sum(count for state, count in counts.items() if not plugin_words.is_well(state))
+    manifest, plan = offer.manifest, _plan(offer)
+    asked = plugin_words.permissions(manifest)
+    return Row(offer, visible(manifest.description), asked, plan, sum(counts.values()), unwell)
 
 
 def _plan(offer: Offer) -> Badge:

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from core.paging import Page
-from dashboard.session_filter import Asked
+from dashboard.asked import Asked
 from events import session_queries
 from events.rows import SessionRow
+from events.session_queries import SessionFilter
 
 SESSIONS_PER_PAGE = 50
 LIVE_FOR = timedelta(seconds=60)  # after its last message; agents pause to think, seldom for longer
 NOTHING_SEEN = "none"
-EVERYTHING = Asked()
+EVERYTHING = Asked({}, session_queries.EVERYTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class SessionList:
     sessions: list[ListedSession]
     before: str | None
     next: str | None
-    asked: Asked
+    asked: Asked[SessionFilter]
 
     @property
     def is_first_run(self) -> bool:
@@ -55,7 +56,12 @@ class SessionList:
 
 
 def read(
-    customer_id: int, asked: Asked = EVERYTHING, *, before: str | None = None, at: datetime, limit: int | None = None
+    customer_id: int,
+    asked: Asked[SessionFilter] = EVERYTHING,
+    *,
+    before: str | None = None,
+    at: datetime,
+    limit: int | None = None,
 ) -> SessionList:
     """One page of those of a customer's sessions that `asked` names. Raises `InvalidCursor`."""
     page: Page[SessionRow] = session_queries.sessions(

@@ -22,19 +22,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 import structlog
 
+from core.paging import Page
+from dashboard import download
 from dashboard.templatetags.units import offset
 from dashboard.timeline import GAP_METHOD, gap_words
 from events import queries
 from events.rows import EventRow, SessionRow
 
-PAGE_EVENTS = 100  # of 16 kB at most each, and the messages longer than that one by one
-CHUNK_BYTES = 64 * 1024
 FORMATS = {"jsonl": "application/x-ndjson", "txt": "text/plain; charset=utf-8"}
 MAX_COMMENT = 500  # characters: a comment is to be read
 _MILLISECOND = timedelta(milliseconds=1)
@@ -46,15 +46,16 @@ _log = structlog.get_logger(__name__)
 def stream(customer_id: int, session: SessionRow, form: str) -> Iterator[bytes]:
     """The file, piece by piece. `form` is a key of `FORMATS`."""
     messages, is_whole = 0, False
-    waiting = bytearray()
-    try:
-        for piece in _FORMS[form](session, _every(customer_id, session.session_id)):
-            waiting += piece
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal messages
+        rows = download.every(partial(_page, customer_id, session.session_id), customer_id)
+        for piece in _FORMS[form](session, rows):
+            yield piece
             messages += 1
-            if len(waiting) >= CHUNK_BYTES:
-                yield bytes(waiting)
-                waiting.clear()
-        yield bytes(waiting)
+
+    try:
+        yield from download.chunks(pieces())
         is_whole = True
     finally:
         _log.info("session_replay_sent", pieces=messages, form=form, is_whole=is_whole)
@@ -65,21 +66,8 @@ def file_name(session: SessionRow, form: str) -> str:
     return f"session-{re.sub(r'[^A-Za-z0-9_-]+', '-', session.session_id)[:64].strip('-') or 'unnamed'}.{form}"
 
 
-def _every(customer_id: int, session_id: str) -> Iterator[EventRow]:
-    """Every event of the session in order, with its whole message."""
-    after: str | None = None
-    while True:
-        page = queries.session_events(customer_id, session_id, after=after, limit=PAGE_EVENTS)
-        for row in page.rows:
-            yield row if row.is_whole else _whole(customer_id, row)
-        if page.next is None:
-            return
-        after = page.next
-
-
-def _whole(customer_id: int, row: EventRow) -> EventRow:
-    """`row` with its message; its beginning, marked as cut, if retention took the event meanwhile."""
-    return queries.event(customer_id, row.id) or replace(row, truncated=True)
+def _page(customer_id: int, session_id: str, after: str | None) -> Page[EventRow]:
+    return queries.session_events(customer_id, session_id, after=after, limit=download.PAGE_EVENTS)
 
 
 def _recording(_: SessionRow, rows: Iterable[EventRow]) -> Iterator[bytes]:

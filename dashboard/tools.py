@@ -23,8 +23,8 @@ from customers.members import actor_of
 from customers.models import Customer
 from customers.permissions import Permission
 from dashboard import boundary, charts, tools_definition, tools_difference, tools_filter, tools_list
+from dashboard.asked import text
 from dashboard.boundary import may, member_act, member_page
-from dashboard.event_filter import text
 from dashboard.json_view import visible
 from events import definitions, definitions_queries, tool_figures
 from events.definitions_queries import DefinitionRow

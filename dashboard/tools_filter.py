@@ -1,8 +1,11 @@
 """What `/app/tools` shows, from its address and back: an address shared is the same page for a colleague.
 
-/app/tools?server=git&state=open&sort=errors&range=7d&page=2
-asked = tools_filter.of(request.GET)
-asked.to(sort="name")       the address's part after `?` with another order, from the first page on
+    /app/tools?server=git&state=open&sort=errors&range=7d&page=2
+
+    asked = tools_filter.of(request.GET)
+    asked.to(sort="name")       the address's part after `?` with another order, from the first page on
+
+A page is shown by number: a list of tools is short beside one of events.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from core.errors import InvalidRequest
-from dashboard.event_filter import one_of, text
+from dashboard.asked import one_of, text
 from events.overview_queries import Range
 from events.tool_figures import TOOL_RANGES
 

@@ -9,10 +9,11 @@ nothing; percentiles are read for the lines of one page, so there is no order by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from operator import itemgetter
+from typing import NamedTuple
 
 from django.utils.safestring import SafeString
 
@@ -20,7 +21,7 @@ from dashboard.json_view import visible
 from dashboard.tools_filter import Asked
 from events import definitions_queries, tool_figures
 from events.definitions_queries import ServerRow, ToolRow
-from events.tool_figures import Called
+from events.tool_figures import Called, Key
 
 TOOLS_PER_PAGE = 50
 SERVERS_SHOWN = 20
@@ -84,55 +85,79 @@ class Listing:
 def read(customer_id: int, asked: Asked, *, at: datetime, server: str | None = None) -> Listing:
     """The page that `asked` is about; with `server`, of this one alone. Seven queries, or six."""
     called = tool_figures.called(customer_id, asked.range, at=at, server=server)
-    rows = {(row.server, row.name): row for row in definitions_queries.tools(customer_id, server=server)}
-    since = asked.range.begins(at)
-    every = [_line(key, rows.get(key), called.get(key), since) for key in rows | called]
-    found = sorted(filter(_wanted(asked), every), key=_ORDERS[asked.sort])
+    rows = {row[:2]: row for row in definitions_queries.tools(customer_id, server=server)}
+    every = _Every(rows, called, asked.range.begins(at))
+    found = every.ordered(_wanted(every, asked), asked.sort)
     pages = max(1, -(-len(found) // TOOLS_PER_PAGE))
     page = min(asked.page, pages)
-    shown = _filled(customer_id, asked, found[(page - 1) * TOOLS_PER_PAGE : page * TOOLS_PER_PAGE], at)
-    listing = Listing(shown, len(found), page, pages, open=sum(line.is_open for line in every), has_any=bool(every))
+    lines = [every.line(key) for key in found[(page - 1) * TOOLS_PER_PAGE : page * TOOLS_PER_PAGE]]
+    shown = _filled(customer_id, asked, lines, at)
+    is_open = sum(row.is_open for row in rows.values())
+    listing = Listing(shown, len(found), page, pages, open=is_open, has_any=bool(rows or called))
     if server is not None:
         return listing
     servers = _servers(definitions_queries.servers(customer_id), every)
     return replace(listing, servers=servers[:SERVERS_SHOWN], all_servers=len(servers))
 
 
-def _line(key: tuple[str, str], row: ToolRow | None, called: Called | None, since: datetime) -> Line:
-    has_changed = row is not None and row.changed_at is not None and row.changed_at >= since
-    return Line(*key, row, called or _NOT_CALLED, has_changed)
+@dataclass(frozen=True, slots=True)
+class _Every:
+    """All tools by their keys. Lines are made for one page: to make ten thousand takes longer than to sort them."""
+
+    rows: Mapping[Key, ToolRow]
+    called: Mapping[Key, Called]
+    since: datetime
+
+    def keys(self) -> list[Key]:
+        return [*self.rows, *(key for key in self.called if key not in self.rows)]
+
+    def line(self, key: Key) -> Line:
+        return Line(*key, self.rows.get(key), self.called.get(key, _NOT_CALLED), self.has_changed(key))
+
+    def has_changed(self, key: Key) -> bool:
+        row = self.rows.get(key)
+        return row is not None and row.changed_at is not None and row.changed_at >= self.since
+
+    def ordered(self, keys: Iterable[Key], sort: str) -> list[Key]:
+        """By what they are worth, then by name."""
+        worth, found = _WORTH[sort], sorted(keys, key=itemgetter(1, 0))
+        if worth is None:
+            return found
+        rows, called = self.rows, self.called
+        values = {key: worth(rows.get(key), called.get(key, _NOT_CALLED)) for key in found}
+        return sorted(found, key=values.__getitem__, reverse=True)  # which keeps the order of equals
 
 
-def _wanted(asked: Asked) -> Callable[[Line], bool]:
-    server, words, state = asked.given["server"], asked.given["q"].casefold(), _STATES[asked.given["state"]]
-    return lambda line: (
-        (not server or line.server == server) and (not words or words in line.name.casefold()) and state(line)
-    )
+def _wanted(every: _Every, asked: Asked) -> list[Key]:
+    server, words, state = asked.given["server"], asked.given["q"].casefold(), asked.given["state"]
+    keys = every.keys()
+    if server:
+        keys = [key for key in keys if key[0] == server]
+    if words:
+        keys = [key for key in keys if words in key[1].casefold()]
+    return [key for key in keys if _STATES[state](every, key)] if state else keys
 
 
-_STATES: dict[str, Callable[[Line], bool]] = {
-    "": lambda line: True,  # noqa: ARG005
-    "open": lambda line: line.is_open,
-    "changed": lambda line: line.has_changed,
-    "called": lambda line: line.called.calls > 0,
-    "failing": lambda line: line.called.errors > 0,
-    "uncalled": lambda line: not line.called.calls,
-    "gone": lambda line: line.is_gone,
-    "unlisted": lambda line: line.row is None,
+def _called(every: _Every, key: Key) -> Called:
+    return every.called.get(key, _NOT_CALLED)
+
+
+_STATES: dict[str, Callable[[_Every, Key], bool]] = {
+    "open": lambda every, key: every.line(key).is_open,
+    "changed": lambda every, key: every.has_changed(key),
+    "called": lambda every, key: _called(every, key).calls > 0,
+    "failing": lambda every, key: _called(every, key).errors > 0,
+    "uncalled": lambda every, key: not _called(every, key).calls,
+    "gone": lambda every, key: every.line(key).is_gone,
+    "unlisted": lambda every, key: key not in every.rows,
 }
-
-
-def _by(worth: Callable[[Line], float]) -> Callable[[Line], Any]:
-    return lambda line: (-worth(line), line.name, line.server)
-
-
-_ORDERS: dict[str, Callable[[Line], Any]] = {
-    "name": lambda line: (line.name, line.server),
-    "calls": _by(lambda line: line.called.calls),
-    "errors": _by(lambda line: line.called.errors),
-    "rate": _by(lambda line: line.called.errors / (line.called.calls or 1)),
-    "slow": _by(lambda line: line.called.mean_ms or 0),
-    "changed": _by(lambda line: line.row.changed_at.timestamp() if line.row and line.row.changed_at else 0),
+_WORTH: dict[str, Callable[[ToolRow | None, Called], float] | None] = {
+    "name": None,
+    "calls": lambda row, called: called.calls,  # noqa: ARG005
+    "errors": lambda row, called: called.errors,  # noqa: ARG005
+    "rate": lambda row, called: called.errors / (called.calls or 1),  # noqa: ARG005
+    "slow": lambda row, called: called.mean_ms or 0,  # noqa: ARG005
+    "changed": lambda row, called: row.changed_at.timestamp() if row and row.changed_at else 0,  # noqa: ARG005
 }
 
 
@@ -148,14 +173,16 @@ def _filled(customer_id: int, asked: Asked, lines: list[Line], at: datetime) -> 
     return filled
 
 
-def _servers(rows: Iterable[ServerRow], lines: Iterable[Line]) -> list[ServerLine]:
+def _servers(rows: Iterable[ServerRow], every: _Every) -> list[ServerLine]:
     """Every server there is a list or a call of; those with changes to look at first, then the busiest."""
     known = {row.name: row for row in rows}
     sums: dict[str, list[int]] = {name: [0, 0, 0] for name in known}
-    for line in lines:
-        total = sums.setdefault(line.server, [0, 0, 0])
-        total[0] += line.called.calls
-        total[1] += line.called.errors
-        total[2] += not line.is_gone
+    for key, called in every.called.items():
+        total = sums.setdefault(key[0], [0, 0, 0])
+        total[0] += called.calls
+        total[1] += called.errors
+        total[2] += key not in every.rows
+    for row in every.rows.values():
+        sums.setdefault(row.server, [0, 0, 0])[2] += not row.is_gone
     found = [ServerLine(name, known.get(name), *total) for name, total in sums.items()]
     return sorted(found, key=lambda each: (not (each.row and each.row.open), -each.calls, each.name))

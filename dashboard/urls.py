@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path, register_converter
+from django.views.generic import RedirectView
 
 from dashboard import (
     components,
@@ -71,7 +72,7 @@ urlpatterns = [
     path("tools/changes/<int:change_id>/accept", tools.accept, name="tool_change_accept"),
     path("tools/server/accept", tools.accept_all, name="tool_changes_accept"),
     path("components", components.components, name="components"),
-    path("account", views.account, name="account"),
+    path("account", RedirectView.as_view(pattern_name="dashboard:usage"), name="account"),  # where usage was once
     path("join", joining.join, name="join"),
     path("join/<str:token>", joining.followed, name="join_followed"),
     path("sign-up", joining.sign_up, name="sign_up"),

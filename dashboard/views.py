@@ -14,12 +14,10 @@ from django.shortcuts import render
 
 from core.clock import now
 from core.errors import NotFound
-from customers import api_keys
 from customers.models import Customer
 from dashboard import message_view, session_filter, session_list, session_page, session_replay, timeline
 from dashboard.boundary import member_page
 from dashboard.exchanges import from_its_request
-from dashboard.plan import plan
 from events import queries
 from events.overview_queries import RANGES
 from events.rows import EventRow, SessionRow
@@ -125,23 +123,6 @@ def download(request: HttpRequest, customer: Customer, session_id: str, event_id
         content_type="application/octet-stream",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
-
-
-@member_page
-def account(request: HttpRequest, customer: Customer) -> HttpResponse:
-    """What the customer has: tier, quota, retention, and the keys that may send."""
-    at = now()
-    figures = plan(customer, at=at)
-    context = {
-        "customer": customer,
-        "section": "account",
-        "overview": figures,
-        "entitlement": figures.entitlement,
-        "features": sorted(figures.entitlement.features),
-        "keys": api_keys.list_keys(customer)[: api_keys.MAX_LIVE_KEYS],
-        "now": at,
-    }
-    return render(request, "dashboard/account.html", context)
 
 
 def _list_context(request: HttpRequest, customer: Customer, at: datetime) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.db import DEFAULT_DB_ALIAS
+from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate
 
 
@@ -14,8 +15,10 @@ class EventsConfig(AppConfig):
     def ready(self) -> None:
         from customers import usage, what_if  # noqa: PLC0415 - these need the app registry
         from events import checks, definitions_keeping, metrics, quotas, stored_hooks  # noqa: F401,PLC0415 - `checks` registers itself
+        from events.joined import teach  # noqa: PLC0415
         from events.what_if import effects  # noqa: PLC0415
 
+        connection_created.connect(teach, dispatch_uid="events.joined")
         usage.register(quotas.used)
         metrics.register()
         stored_hooks.on_stored(definitions_keeping.keep)

@@ -121,7 +121,10 @@ def _tool_rows(customer_id: int, found: QuerySet[Tool]) -> list[ToolRow]:
     still_open = set(waiting.values_list("tool_id", flat=True))
     rows = found.annotate(gone=_bool(last_seen__lt=F("server__listed_at")), new=_bool(changed_at=F("first_seen")))
     columns = rows.values_list("id", "server__name", "name", "changed_at", "gone", "new")[:MAX_LISTED]
-    return [ToolRow(row[1], row[2], row[3], bool(row[4]), bool(row[5]), row[0] in still_open) for row in columns]
+    return [
+        ToolRow(server, name, at, bool(gone), bool(new), pk in still_open)
+        for pk, server, name, at, gone, new in columns
+    ]
 
 
 def _bool(**condition: F) -> ExpressionWrapper[Q]:

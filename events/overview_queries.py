@@ -8,26 +8,28 @@ of the time before.
 Hours and days come from the rollups. An hour's rollup says nothing of its minutes, so the shortest range is counted
 from the events themselves, the newest `MAX_COUNTED` of them: `counted_since` says from when on, where that is later
 than the range begins. The last step of a range is going on; the time before is cut at the same place, to the minute or
-the hour. The number of queries depends on the range alone.
+the hour. The number of queries depends on the range alone. Where the rows come from: `events.overview_rows`.
+
+The slowest tools are those with the highest p95 among the `CANDIDATES` whose mean is highest: of fewer tools, of all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from heapq import nlargest
 
 from django.db.models import Q, QuerySet
 
 from events import stores
-from events.histogram import Histogram
 from events.models import DailyRollup, HourlyRollup, Rollup
-from events.rows import Measure
+from events.overview_rows import FromMinutes, FromRollups, Key, Source, Total
 
-MAX_COUNTED = 50_000  # events of two hours: 0.1 s of PostgreSQL
+MAX_COUNTED = 20_000  # events of two hours: 50 ms, half of them PostgreSQL's
 TOP = 5  # tools and servers of each list
+CANDIDATES = 50  # for the slowest: a p95 is at most twenty times the mean, so few are worth to be read
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-_COLUMNS = ("at", "server", "method", "tool", "events", "requests", "errors", "bytes", "histogram")
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -112,53 +114,24 @@ class Overview:
     counted_since: datetime | None
 
 
-@dataclass(slots=True)
-class _Sum:
-    events: int = 0
-    requests: int = 0
-    errors: int = 0
-    bytes: int = 0
-    histogram: Histogram = field(default_factory=Histogram)
-
-    def add(self, row: Measure) -> None:
-        self.events += row.events
-        self.requests += row.requests
-        self.errors += row.errors
-        self.bytes += row.bytes
-        self.histogram.merge(row.histogram)
-
-    def __iadd__(self, other: _Sum) -> _Sum:
-        self.events += other.events
-        self.requests += other.requests
-        self.errors += other.errors
-        self.bytes += other.bytes
-        self.histogram += other.histogram
-        return self
-
-    def percentiles(self) -> list[float | None]:
-        """The 50th, 95th and 99th, in ms."""
-        return [*self.histogram.quantiles(0.5, 0.95, 0.99)] or [None, None, None]
-
-
 def overview(customer_id: int, asked: Range, *, at: datetime) -> Overview:
     """The range `asked` as it stands at `at`."""
     since, grain = asked.begins(at), _MINUTE if asked.step < _HOUR else _HOUR
     cut = _floor(at, grain) + grain - asked.length
-    rows, before, counted_since = _read(customer_id, asked, since, cut)
-    points = {since + asked.step * number: _Sum() for number in range(asked.steps)}
-    tools: dict[tuple[str, str], _Sum] = {}
-    for row in rows:
-        points[_floor(row.at, asked.step)].add(row)
-        tools.setdefault((row.server, row.tool), _Sum()).add(row)
-    called = [_ranked(*key, total) for key, total in tools.items() if key[1]]
+    source, counted_since = _source(customer_id, asked, since, cut)
+    points = {since + asked.step * number: Total() for number in range(asked.steps)}
+    for moment, total in source.moments():
+        points[_floor(moment, asked.step)] += total
+    totals, (before, servers_before) = source.tools(), source.before()
+    slowest, failing = _tools(source, totals)
     return Overview(
         since=since,
-        figures=_figures(points.values(), len({server for server, _ in tools})),
-        before=_figures_of_rows(before),
+        figures=_figures(points.values(), len({server for server, _ in totals})),
+        before=_figures([before], servers_before),
         points=[_point(moment, total) for moment, total in points.items()],
-        slowest=_top(called, lambda tool: tool.p95_ms or 0),
-        failing=_top(called, lambda tool: tool.errors),
-        busiest=_top(_servers(tools), lambda server: server.events),
+        slowest=slowest,
+        failing=failing,
+        busiest=_servers(source, totals),
         counted_since=counted_since,
     )
 
@@ -174,71 +147,79 @@ def server_names(customer_id: int, *, since: datetime, most: int) -> list[str]:
     return list(found.order_by("server").values_list("server", flat=True).distinct()[:most])
 
 
-Read = tuple[list[Measure], list[Measure], datetime | None]
-
-
-def _read(customer_id: int, asked: Range, since: datetime, cut: datetime) -> Read:
-    """The rows of the range; those of the time before it, up to `cut`; from when on they are, if not from `since`."""
+def _source(customer_id: int, asked: Range, since: datetime, cut: datetime) -> tuple[Source, datetime | None]:
+    """The range, and the time before it up to `cut`; from when on the range is counted, if not from `since`."""
     first, end = since - asked.length, since + asked.length
     if asked.step < _HOUR:
         return _minutes(customer_id, first, since, cut, end)
+    hours = HourlyRollup.objects.filter(customer_id=customer_id)
+    days = DailyRollup.objects.filter(customer_id=customer_id)
+    range_of_hours, range_of_days = (rows.filter(at__gte=since, at__lt=end) for rows in (hours, days))
+    if asked.step >= _DAY:
+        return FromRollups(range_of_days, [range_of_days], _parts(customer_id, first, min(cut, since))), None
     if asked.length <= _DAY:
-        both = list(_rows(HourlyRollup.objects.filter(customer_id=customer_id, at__gte=first, at__lt=end)))
-        return [row for row in both if row.at >= since], [row for row in both if row.at < cut and row.at < since], None
-    model: type[Rollup] = DailyRollup if asked.step >= _DAY else HourlyRollup
-    rows = _rows(model._default_manager.filter(customer_id=customer_id, at__gte=since, at__lt=end))
-    return list(rows), _days_and_edges(customer_id, first, min(cut, since)), None
+        before = hours.filter(at__gte=first, at__lt=min(cut, since))
+        return FromRollups(range_of_hours, [range_of_hours], [before]), None
+    parts = _parts(customer_id, since, end)
+    return FromRollups(range_of_hours, parts, _parts(customer_id, first, min(cut, since))), None
 
 
-def _minutes(customer_id: int, first: datetime, since: datetime, cut: datetime, end: datetime) -> Read:
+def _minutes(
+    customer_id: int, first: datetime, since: datetime, cut: datetime, end: datetime
+) -> tuple[Source, datetime | None]:
     rows = stores.current().minutes(customer_id, since=first, until=end, most=MAX_COUNTED)
+    within = [row for row in rows if row.at >= since]
     if sum(row.events for row in rows) < MAX_COUNTED:
-        return [row for row in rows if row.at >= since], [row for row in rows if row.at < min(cut, since)], None
+        return FromMinutes(within, [row for row in rows if row.at < min(cut, since)]), None
     oldest = min(row.at for row in rows)  # nothing can be said of the time before
-    return [row for row in rows if row.at >= since], [], oldest if oldest > since else None
+    return FromMinutes(within, []), oldest if oldest > since else None
 
 
-def _days_and_edges(customer_id: int, since: datetime, until: datetime) -> list[Measure]:
+def _parts(customer_id: int, since: datetime, until: datetime) -> list[QuerySet[Rollup]]:
     """Whole hours from `since` to `until`: days where a whole one fits, hours at both ends."""
     first_day, last_day = _floor(since + _DAY - _HOUR, _DAY), _floor(until, _DAY)
     edges = Q(at__gte=since, at__lt=first_day) | Q(at__gte=last_day, at__lt=until)
     hours = HourlyRollup.objects.filter(edges, customer_id=customer_id)
     days = DailyRollup.objects.filter(customer_id=customer_id, at__gte=first_day, at__lt=last_day)
-    return [*_rows(days), *_rows(hours)]
+    return [days, hours]
 
 
-def _rows(found: QuerySet[Rollup]) -> Iterator[Measure]:
-    return (Measure(*row) for row in found.values_list(*_COLUMNS))
+def _tools(source: Source, totals: dict[Key, Total]) -> tuple[list[Ranked], list[Ranked]]:
+    """The slowest, and those that fail most."""
+    called = {key: total for key, total in totals.items() if key[1]}
+    slow = nlargest(CANDIDATES, called, key=lambda key: called[key].mean_ms)
+    failing = sorted((key for key in called if called[key].errors), key=lambda key: (-called[key].errors, key))[:TOP]
+    source.add_durations(totals, {*slow, *failing})
+    return (
+        _top([_ranked(*key, called[key]) for key in slow], lambda tool: tool.p95_ms or 0),
+        [_ranked(*key, called[key]) for key in failing],
+    )
 
 
-def _figures_of_rows(rows: Iterable[Measure]) -> Figures:
-    total, servers = _Sum(), set[str]()
-    for row in rows:
-        total.add(row)
-        servers.add(row.server)
-    return _figures([total], len(servers))
+def _servers(source: Source, totals: dict[Key, Total]) -> list[Ranked]:
+    """The busiest."""
+    servers: dict[str, Total] = {}
+    for (server, _), total in totals.items():
+        servers.setdefault(server, Total()).add((total.events, total.requests, total.errors, total.bytes))
+    busiest = sorted(servers, key=lambda name: (-servers[name].events, name))[:TOP]
+    for name, histogram in source.server_durations(totals, busiest).items():
+        servers[name].histogram = histogram
+    return [_ranked(name, "", servers[name]) for name in busiest]
 
 
-def _figures(parts: Iterable[_Sum], servers: int) -> Figures:
-    total = _Sum()
+def _figures(parts: Iterable[Total], servers: int) -> Figures:
+    total = Total()
     for part in parts:
         total += part
     return Figures(total.events, total.requests, total.errors, total.bytes, servers, *total.percentiles())
 
 
-def _point(at: datetime, total: _Sum) -> Point:
+def _point(at: datetime, total: Total) -> Point:
     return Point(at, total.requests, total.errors, *total.percentiles()[:2])
 
 
-def _ranked(server: str, tool: str, total: _Sum) -> Ranked:
+def _ranked(server: str, tool: str, total: Total) -> Ranked:
     return Ranked(server, tool, total.events, total.requests, total.errors, *total.percentiles()[:2])
-
-
-def _servers(tools: dict[tuple[str, str], _Sum]) -> list[Ranked]:
-    servers: dict[str, _Sum] = {}
-    for (server, _), total in tools.items():
-        servers.setdefault(server, _Sum()).__iadd__(total)
-    return [_ranked(server, "", total) for server, total in servers.items()]
 
 
 def _top(rows: Iterable[Ranked], worth: Callable[[Ranked], float]) -> list[Ranked]:

@@ -13,10 +13,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from django.db.models import Q, QuerySet, Sum
 
 from events.histogram import Histogram
+from events.joined import Joined, whole_sum
 from events.models import DailyRollup, HourlyRollup, Rollup
 from events.overview_queries import RANGES, Point, Range
 
@@ -28,9 +30,8 @@ _DAY = timedelta(days=1)
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Called:
-    """Sums over a range. `mean_ms` is of the calls that were timed."""
+class Called(NamedTuple):
+    """Sums over a range. `mean_ms` is of the calls that were timed. A tuple: they are many."""
 
     calls: int = 0
     errors: int = 0
@@ -62,10 +63,10 @@ def called(customer_id: int, asked: Range, *, at: datetime, server: str | None =
     rows = _rows(customer_id, asked, at)
     rows = rows if server is None else rows.filter(server=server)
     sums = rows.values_list("server", "tool").annotate(
-        Sum("requests"), Sum("errors"), Sum("bytes"), Sum("timed"), Sum("duration_ms")
+        **{f"sum_{name}": whole_sum(name) for name in ("requests", "errors", "bytes", "timed")}, took=Sum("duration_ms")
     )
     return {
-        row[:2]: Called(*(*row[2:5], row[6] / row[5] if row[5] else None)) for row in sums.order_by("server", "tool")
+        (row[0], row[1]): Called(row[2], row[3], row[4], row[6] / row[5] if row[5] else None) for row in sums.order_by()
     }
 
 
@@ -76,9 +77,10 @@ def percentiles(customer_id: int, asked: Range, keys: Collection[Key], *, at: da
         server__in={key[0] for key in wanted}, tool__in={key[1] for key in wanted}, timed__gt=0
     )
     merged: dict[Key, Histogram] = {}
-    for server, tool, histogram in near.values_list("server", "tool", "histogram"):
+    joined = near.values_list("server", "tool").annotate(histograms=Joined("histogram"))
+    for server, tool, histograms in joined.order_by():
         if (server, tool) in wanted:
-            merged.setdefault((server, tool), Histogram()).merge(histogram)
+            merged.setdefault((server, tool), Histogram()).merge(histograms)
     return {key: tuple(histogram.quantiles(0.5, 0.95)) for key, histogram in merged.items()}
 
 
@@ -89,7 +91,8 @@ def course(customer_id: int, asked: Range, *, at: datetime, server: str, tool: s
     rows = _rows(customer_id, asked, at).filter(server=server)
     rows = rows if tool is None else rows.filter(tool=tool)
     total = Histogram()
-    for moment, requests, errors, histogram in rows.values_list("at", "requests", "errors", "histogram"):
+    sums = rows.values_list("at").annotate(Sum("requests"), Sum("errors"), histograms=Joined("histogram"))
+    for moment, requests, errors, histogram in sums.order_by():
         step = steps[moment - (moment - _EPOCH) % asked.step]
         step.requests += requests
         step.errors += errors
@@ -100,8 +103,8 @@ def course(customer_id: int, asked: Range, *, at: datetime, server: str, tool: s
         Point(moment, step.requests, step.errors, *(step.histogram.quantiles(0.5, 0.95) or (None, None)))
         for moment, step in steps.items()
     ]
-    sums = sum(step.requests for step in steps.values()), sum(step.errors for step in steps.values())
-    return Course(*(*sums, *(total.quantiles(0.5, 0.95, 0.99) or (None, None, None)), points))
+    counts = sum(step.requests for step in steps.values()), sum(step.errors for step in steps.values())
+    return Course(*(*counts, *(total.quantiles(0.5, 0.95, 0.99) or (None, None, None)), points))
 
 
 def has_any(customer_id: int, server: str, tool: str | None = None) -> bool:

@@ -6,7 +6,7 @@ Whoever may look at heartbeats may look at it. Reading only.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.conf import settings
@@ -26,6 +26,7 @@ from events.stores import path_of as store_named
 from kmcloud import health, health_history
 from kmcloud.health import WORKER_SILENT_SECONDS
 from kmcloud.queue_metrics import QueueCollector
+from plugins_registry.admin.queue import span
 from plugins_registry.metrics import RegistryCollector
 
 PERMISSION = "events.view_heartbeat"
@@ -48,6 +49,11 @@ class Waiting(NamedTuple):
     labels: str
     value: float
     is_age: bool
+
+    @property
+    def age(self) -> str:
+        """The seconds, in words."""
+        return span(timedelta(seconds=self.value))
 
 
 @require_safe

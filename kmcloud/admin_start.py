@@ -55,6 +55,7 @@ class Need:
 
 def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Unfold's `DASHBOARD_CALLBACK`."""
+    context["title"] = "Console"
     context["needs"] = needs(request.user, at=shared_clock.now())
     context["may_see_health"] = request.user.has_perm(admin_health.PERMISSION)
     return context

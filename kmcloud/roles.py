@@ -21,11 +21,13 @@ FILE_SUFFIX = "_FILE"  # of the variable that names a file with the secret
 EVENTS = frozenset({"KM_CLICKHOUSE_URL"})  # for who stores, reads or deletes events, where they are in ClickHouse
 LOG = frozenset({"KM_EVENT_LOG_URL"})  # for who appends to the event log and who drains it, where that is a broker
 LETTERS = frozenset({"KM_EMAIL_URL"})  # for who sends letters: it holds the mail server's password
+SEALING = frozenset({"KM_SEALING_KEY"})  # for who makes webhooks' secrets and who signs with them
 EXPORT = frozenset({"KM_OTLP_HEADERS"})  # for who sends telemetry away: they hold the collector's key
 SECRETS = (
     EVENTS
     | LOG
     | LETTERS
+    | SEALING
     | EXPORT
     | {
         *("KM_SECRET_KEY", "KM_API_KEY_PEPPER", "KM_SIGNING_KEY_PASSPHRASE", "KM_SIGNER_PASSPHRASE", "KM_HSM_PIN"),
@@ -52,7 +54,8 @@ ROLES: Mapping[str, Role] = {
     WEB: Role(secrets=SECRETS - EXPORT),
     # A drain is Python's work: a second thread would only wait.
     INGEST: Role((INGEST,), threads=1, sweeps=True, secrets=EVENTS | LOG),
-    MAINTENANCE: Role((MAINTENANCE,), threads=2, secrets=EVENTS | LETTERS | EXPORT),  # scans wait for their boxes
+    # Scans wait for their boxes.
+    MAINTENANCE: Role((MAINTENANCE,), threads=2, secrets=EVENTS | LETTERS | SEALING | EXPORT),
     SIGNING: Role((SIGNING,), threads=1, secrets=frozenset({"KM_SIGNER_PASSPHRASE", "KM_HSM_PIN"})),
     BUILDS: Role((BUILDS,), threads=2),
     BEAT: Role(),

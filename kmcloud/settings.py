@@ -44,6 +44,8 @@ def _held(name: str) -> str:
 SECRET_KEY = _held("KM_SECRET_KEY")
 API_KEY_PEPPER = _held("KM_API_KEY_PEPPER").encode()
 SIGNING_KEY_PASSPHRASE = _held("KM_SIGNING_KEY_PASSPHRASE").encode()
+# The newest first: it seals, all of them open (core.sealing).
+SEALING_KEYS = [each.strip() for each in _held("KM_SEALING_KEY").split(",") if each.strip()]
 
 PUBLIC_URL = env.str("KM_PUBLIC_URL", default="http://127.0.0.1:8318").rstrip("/")
 ALLOWED_HOSTS = env.list("KM_ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
@@ -201,7 +203,8 @@ HSM_PIN = given("KM_HSM_PIN")
 
 CACHES = {
     "default": (
-        {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+        # Django's 300 entries would let a guesser push out the count of an account by naming others.
+        {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 100_000}}
         if EMBEDDED
         else {"BACKEND": "kmcloud.cache.Cache", "LOCATION": REDIS_URL}
     )
@@ -284,6 +287,7 @@ _OIDC_APP = {
 SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [_OIDC_APP] if OIDC_ISSUER else []}}
 
 LANGUAGE_CODE = "en-us"
+FORMAT_MODULE_PATH = "kmcloud.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
@@ -320,7 +324,25 @@ UNFOLD = {
     "SITE_TITLE": "Kilometers",
     "SITE_HEADER": "Kilometers",
     "SITE_SUBHEADER": "Console",
-    "SITE_SYMBOL": "speed",
+    "SITE_ICON": "kmcloud.admin_look.icon",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "kmcloud.admin_look.icon"}],
+    "STYLES": ["kmcloud.admin_look.sheet"],
+    "COLORS": {
+        "primary": {  # the dashboard's accent, from its softest ground to its deepest ink
+            "50": "#eef3fe",
+            "100": "#dfe8fd",
+            "200": "#c3d3fb",
+            "300": "#9bb6f7",
+            "400": "#7b9cf3",
+            "500": "#5f86f0",
+            "600": "#2b57d6",
+            "700": "#2346b0",
+            "800": "#1e3a8c",
+            "900": "#1b316f",
+            "950": "#121f47",
+        }
+    },
+    "SIDEBAR": {"navigation": "kmcloud.admin_look.sidebar"},
     "DASHBOARD_CALLBACK": "kmcloud.admin_start.fill",
     "SHOW_HISTORY": False,  # the audit log is the history, and it is complete
 }

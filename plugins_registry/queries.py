@@ -13,7 +13,7 @@ from statistics import median
 from typing import Annotated
 
 import msgspec
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, OuterRef, Q, QuerySet
 from km_protocol.kmpkg import names
 
 from core import paging
@@ -106,13 +106,14 @@ def median_wait(*, at: datetime) -> timedelta | None:
 
 def last_approved(revision: Revision) -> Revision | None:
     """What the revision is compared with: the plugin's last one that was certified before it."""
-    rows = Revision.objects.filter(
-        version__plugin_id=revision.version.plugin_id,
-        certified_at__isnull=False,
-        pk__lt=revision.pk,
-        state__in=TRUSTED,
-    )
-    return rows.select_related("source", "version").order_by("-pk").first()
+    rows = approved_before(revision.version.plugin_id, revision.pk)
+    return rows.select_related("source", "version").first()
+
+
+def approved_before(plugin: int | OuterRef, number: int | OuterRef) -> QuerySet[Revision]:
+    """The plugin's revisions before the row `number` that are a measure for it, the newest first."""
+    rows = Revision.objects.filter(certified_at__isnull=False, state__in=TRUSTED)
+    return rows.filter(version__plugin_id=plugin, pk__lt=number).order_by("-pk")
 
 
 def waived(plugin: Plugin) -> frozenset[tuple[str, str]]:

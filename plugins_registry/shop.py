@@ -10,9 +10,9 @@ stays listed with why: whoever has it installed must find it. Reading only; what
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from django.db.models import Q
@@ -27,6 +27,8 @@ from plugins_registry.lifecycle import State
 from plugins_registry.models import Block, CustomerBuild, Plugin, Revision
 from plugins_registry.queries import RowNumber, visible_plugins
 from plugins_registry.repositories.shelf import demands_of
+
+Row = TypeVar("Row")
 
 SHOWN = (State.PUBLISHED, State.QUARANTINED, State.YANKED, State.BLOCKED)
 PAGE_SIZE = 50
@@ -67,7 +69,8 @@ class Offer:
 def offers(
     customer: Customer, entitlement: Entitlement, *, search: str = "", cursor: str | None = None
 ) -> paging.Page[Offer]:
-    """A page of plugins by name, whose name contains `search`. Six queries. Raises `InvalidCursor`."""
+    """A page of plugins by name, whose name contains `search`, each with its newest version alone and without builds.
+    Six queries. Raises `InvalidCursor`."""
     rows = visible_plugins(customer).filter(versions__revisions__state__in=SHOWN).distinct().order_by("name", "id")
     if wanted := search[:MAX_SEARCH_CHARACTERS].strip().replace("\0", "").lower():
         rows = rows.filter(name__contains=wanted)
@@ -77,31 +80,36 @@ def offers(
     plugins = paging.paginate(
         list(rows.select_related("owner")[: PAGE_SIZE + 1]), PAGE_SIZE, lambda row: (row.name, row.pk)
     )
-    return paging.Page(_offers(customer, entitlement, plugins.rows), plugins.next)
+    return paging.Page(_offers(entitlement, plugins.rows, _newest(plugins.rows), defaultdict(list)), plugins.next)
 
 
 def offer(customer: Customer, entitlement: Entitlement, public_id: str) -> Offer:
     """One plugin. Raises `PluginNotFound`, also for a private one of somebody else's, and for one never published."""
     readable = public_id.isascii() and public_id.isprintable()  # PostgreSQL refuses to compare U+0000
     rows = visible_plugins(customer).filter(public_id=public_id).select_related("owner") if readable else ()
-    found = _offers(customer, entitlement, list(rows))
+    plugins = list(rows)
+    found = _offers(entitlement, plugins, _versions(plugins), _builds(customer, plugins))
     if not found:
         raise PluginNotFound("there is no such plugin", "the catalog lists those there are")
     return found[0]
 
 
-def _offers(customer: Customer, entitlement: Entitlement, plugins: Sequence[Plugin]) -> list[Offer]:
-    versions = _versions(plugins)
-    blocks, builds, tiers = _blocks(plugins), _builds(customer, plugins), _tiers()
+def _offers(
+    entitlement: Entitlement,
+    plugins: Sequence[Plugin],
+    versions: Mapping[int, Sequence[Revision]],
+    builds: Mapping[int, Sequence[CustomerBuild]],
+) -> list[Offer]:
+    blocks, tiers = _blocks(plugins), _tiers()
     found = []
     for plugin in plugins:
         if not (rows := versions.get(plugin.pk)):
             continue
-        newest = next((row for row in rows if row.state == State.PUBLISHED), rows[0])
+        newest = _first(rows, lambda row: row.state)
         required = demands_of(newest.manifest_json).required
         missing = required - entitlement.features
         tier = next((tier for tier, features in tiers if required <= features), None) if missing else None
-        held, own = tuple(blocks[plugin.pk]), tuple(builds[plugin.pk])
+        held, own = tuple(blocks[plugin.pk]), tuple(builds.get(plugin.pk, ()))
         found.append(Offer(plugin, newest, tuple(rows), missing, tier, held, own))
     return found
 
@@ -113,13 +121,32 @@ def _versions(plugins: Sequence[Plugin]) -> dict[int, list[Revision]]:
     for row in rows.order_by("-id"):
         found[row.version.plugin_id].append(row)
     for group in found.values():
-        group.sort(key=_rank, reverse=True)
+        group.sort(key=lambda row: _rank(row.version.number), reverse=True)
     return found
 
 
-def _rank(revision: Revision) -> tuple[bool, Number]:
-    number = Number.parse(revision.version.number)
-    return not number.prerelease, number
+def _newest(plugins: Sequence[Plugin]) -> dict[int, list[Revision]]:
+    """As `_versions`, of each plugin the one to show: no other's manifest is read."""
+    light: dict[int, list[tuple[int, str, str]]] = defaultdict(list)
+    rows = Revision.objects.filter(version__plugin__in=plugins, state__in=SHOWN).order_by("-id")
+    for plugin, pk, number, state in rows.values_list("version__plugin_id", "pk", "version__number", "state"):
+        light[plugin].append((pk, number, state))
+    chosen = []
+    for group in light.values():
+        group.sort(key=lambda row: _rank(row[1]), reverse=True)
+        chosen.append(_first(group, lambda row: row[2])[0])
+    found = Revision.objects.filter(pk__in=chosen).select_related("version__plugin")
+    return {revision.version.plugin_id: [revision] for revision in found}
+
+
+def _first(rows: Sequence[Row], state: Callable[[Row], str]) -> Row:
+    """Of `rows`, the highest first, the one to show."""
+    return next((row for row in rows if state(row) == State.PUBLISHED), rows[0])
+
+
+def _rank(number: str) -> tuple[bool, Number]:
+    parsed = Number.parse(number)
+    return not parsed.prerelease, parsed
 
 
 def _blocks(plugins: Sequence[Plugin]) -> dict[int, list[Block]]:

@@ -15,13 +15,26 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from tests import order, prepared
+from tests.sdk.go_toolchain import CACHES
+
 ROOT = Path(__file__).resolve().parent.parent
 NPM_BIN = ROOT / "tests" / "mcp_servers" / "node_modules" / ".bin"
 
 
 def pytest_configure() -> None:
-    """Where `collectstatic` would put files: empty, but there, as `manage.py serve` sees to."""
+    """Where `collectstatic` would put files: empty, but there, as `manage.py serve` sees to.
+
+    A password costs a quarter of a second to hash, on purpose, and is no test's subject in this process; the services
+    that tests start hash as Django does.
+    """
     Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.hookimpl(trylast=True)  # after those that shuffle and group
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = order.longest_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,11 +43,15 @@ def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
     No `monitor` starts an agent, which would stay for half a minute: a test that wants one says so, and ends it.
     """
+    base = tmp_path_factory.getbasetemp()
+    prepared.keep_in((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "prepared")
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(("KM_", "XDG_")) or name.lower().endswith("_proxy"):
                 patch.delenv(name)
+        for name, value in CACHES.items():  # the machine's: from empty ones Go compiles for minutes
+            patch.setenv(name, value)
         patch.setenv("HOME", str(home))
         patch.setenv("KM_AGENT", "off")
         patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")

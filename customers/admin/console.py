@@ -65,6 +65,9 @@ def actor(request: HttpRequest) -> str:
 class ConsoleAdmin(AnyAdmin):
     """A page of the console. Nothing is deleted here: things are revoked, suspended, canceled, and stay on record."""
 
+    list_per_page = 50  # a row is a millisecond of templates
+    show_full_result_count = False  # of all rows, beside those that were found: one more count of the whole table
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
         return False
 

@@ -73,11 +73,14 @@ def _members(customer: Customer, at: datetime) -> Section:
             Cell(member.created_at),
             Cell(member.user.last_login or "never"),
         ]
-        for member in members.listed(customer)
+        for member in members.listed(customer)[: MOST + 1]
     ]
+    if len(rows) > MOST:
+        everyone = f"{reverse('admin:customers_member_changelist')}?{urlencode({'q': customer.public_id})}"
+        rows = [*rows[:MOST], [Cell("All of them", everyone), Cell("…"), Cell("…"), Cell("…")]]
     rows += [
         [Cell(each.email), Cell(f"{each.role}, invited", badge="plain"), Cell(each.created_at), Cell("–")]
-        for each in invitations.pending(customer)
+        for each in invitations.pending(customer)[:MOST]
         if each.expires_at > at
     ]
     add_one = f"{reverse('admin:customers_member_add')}?{urlencode({'customer': customer.pk})}"

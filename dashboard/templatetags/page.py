@@ -1,4 +1,4 @@
-"""What every page needs: the chosen theme, icons, and the navigation.
+"""What every page needs: the chosen theme, icons, the navigation, and whose pages one may look at.
 
 <html data-theme="{% theme %}">      {% icon "search" %}
 """
@@ -13,6 +13,7 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from customers.models import Member
 from dashboard.navigation import Place, places
 from dashboard.theme import chosen
 
@@ -41,3 +42,10 @@ def icon(name: str, size: int = 16) -> SafeString:
 def navigation() -> tuple[Place, ...]:
     """Where one can go, for the bar and for the help."""
     return places()
+
+
+@register.simple_tag(takes_context=True)
+def organisations(context: dict[str, Any]) -> list[Member]:
+    """Those of whoever is signed in, as the gate found them: a page about a failed database asks for nothing more."""
+    found: list[Member] = getattr(context["request"], "memberships", [])
+    return found

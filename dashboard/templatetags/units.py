@@ -121,6 +121,12 @@ def absolute(at: datetime) -> str:
 
 
 @register.filter
+def minute(at: datetime) -> str:
+    """A moment in UTC that somebody chose or waits for, to the minute: `22 Nov 2026, 15:40 UTC`."""
+    return f"{at.astimezone(UTC):%-d %b %Y, %H:%M} UTC"
+
+
+@register.filter
 def clock(at: datetime, now: datetime) -> str:
     """A moment in UTC for a list of many: `15:40:00.123`, with the date unless it is the day of `now`."""
     moment_utc = at.astimezone(UTC)

@@ -7,6 +7,7 @@ say which of them a question needs; here, where there is one table, they narrow 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +19,7 @@ from django.db.models.functions import Ceil, Greatest, Least, Ln, TruncMinute
 from core.paging import Page, decode, encode, paginate
 from events.event_ids import DAY, first_id, ids_between, moment_of
 from events.histogram import GAMMA, LONGEST_MS, SHORTEST_MS, Histogram
+from events.joined import Listed
 from events.models import Event, EventKey
 from events.rows import EventRow, Exchange, Measure, event_row, previewed, whole
 from events.store import ANSWERS, EventFilter
@@ -92,12 +94,13 @@ class RelationalStore:
         return page
 
     def minutes(self, customer_id: int, *, since: datetime, until: datetime, most: int) -> list[Measure]:
-        """Counted by the database, a row for each bucket of durations."""
+        """Counted by the database, a row for each minute, server, method and tool."""
         found = _within(Event.objects.filter(customer_id=customer_id), EventFilter(since=since, until=until))
         floor = found.order_by("-id").values_list("id", flat=True)[most : most + 1].first()
         found = found if floor is None else found.filter(id__gt=floor)
-        keys = found.annotate(at=TruncMinute("timestamp", tzinfo=UTC), bucket=_BUCKET)
-        counts = keys.values_list("at", "server__name", "method", "tool", "bucket").annotate(
+        keys = found.annotate(at=TruncMinute("timestamp", tzinfo=UTC))
+        counts = keys.values_list("at", "server__name", "method", "tool").annotate(
+            buckets=Listed(_BUCKET),
             events=Count("id"),
             requests=Count("id", filter=Q(type="request")),
             errors=Count("id", filter=Q(is_error=True)),
@@ -148,9 +151,10 @@ def newest_page(found: QuerySet[Event], limit: int) -> Page[EventRow]:
 
 
 def measure(row: tuple[Any, ...]) -> Measure:
-    """Of one group of events: minute, server, method, tool, bucket of their durations, and their sums."""
-    at, server, method, tool, bucket, events, requests, errors, size = row
-    histogram = b"" if bucket is None else Histogram({int(bucket): events}).encode()
+    """Of one group of events: minute, server, method, tool, the buckets of their durations ("65,66,65"; blank or `None`
+    for none), and their sums."""
+    at, server, method, tool, buckets, events, requests, errors, size = row
+    histogram = Histogram(Counter(map(int, buckets.split(",")))).encode() if buckets else b""
     return Measure(at, server or "", method, tool, events, requests, errors, size, histogram)
 
 

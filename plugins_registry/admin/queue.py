@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -74,13 +74,17 @@ def span(time: timedelta) -> str:
     return f"{hours} h {minutes % 60:02d} min" if hours else f"{minutes} min"
 
 
+_PREVIOUS = queries.approved_before(OuterRef("version__plugin_id"), OuterRef("pk"))
+
+
 def rows(queryset: QuerySet[Any]) -> QuerySet[Any]:
-    """What the list shows of each revision, in one query."""
+    """What the list shows of each revision, in one query; `previous_manifest` is of what it is compared with."""
     found = queryset.select_related("version__plugin__owner")
     open_findings = Q(findings__waived=False)
     counted: QuerySet[Any] = found.annotate(
         grave=Count("findings", filter=open_findings & Q(findings__severity__in=GRAVE), distinct=True),
         open_findings=Count("findings", filter=open_findings, distinct=True),
+        previous_manifest=Subquery(_PREVIOUS.values("manifest_json")[:1]),
     )
     return counted
 
@@ -94,9 +98,10 @@ def risk_badge(revision: Revision) -> SafeString:
     return badge(revision.get_risk_display() or "not known", _RISK_TONES.get(revision.risk, ""))
 
 
-def permission_badges(revision: Revision) -> SafeString:
-    """What is asked, widened ones marked."""
-    asked = [each for each in review_page.permissions(revision, queries.last_approved(revision)) if each.asked]
+def permission_badges(revision: Any) -> SafeString:
+    """What is asked by one of `rows`, widened ones marked."""
+    previous = Revision(manifest_json=revision.previous_manifest) if revision.previous_manifest else None
+    asked = [each for each in review_page.permissions(revision, previous) if each.asked]
     if not asked:
         return format_html('<span class="quiet">{}</span>', "none")
     words = [(f"{each.name} +" if each.widened else each.name, "bad" if each.widened else "") for each in asked]

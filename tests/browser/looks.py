@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from playwright.sync_api import Page
 
 AXE = Path(__file__).resolve().parent / "node_modules" / "axe-core" / "axe.min.js"
 GRAVE = ("serious", "critical")
+PICTURES = os.environ.get("KM_TEST_PICTURES", "")  # a directory to look at the pages in
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+WIDTHS = (360, 1440)
+FOLLOWS = """() => document.documentElement.matches("[x-bind=themeBindings]")
+  && document.documentElement.classList.toggle("dark", matchMedia("(prefers-color-scheme: dark)").matches)"""
+"""The console asks for the system's theme once, when a page is made; ours follow it by themselves."""
+SETTLED = """() => Promise.all([document.fonts.ready, ...document.getAnimations()
+  .filter(each => each.effect.getComputedTiming().endTime !== Infinity)
+  .map(each => each.finished.catch(() => null))])"""
+"""Colours on their way to another theme are nobody's contrast, and a letter that is still to come has no width."""
 LAYOUT_SHIFT = """() => new Promise(done => {
   const sum = (shifts) => shifts.getEntries().reduce((total, shift) => total + shift.value, 0);
   new PerformanceObserver((shifts) => done(sum(shifts))).observe({type: "layout-shift", buffered: true});
@@ -20,6 +31,27 @@ LAYOUT_SHIFT = """() => new Promise(done => {
 def fits(page: Page, width: int) -> bool:
     """Whether nothing reaches out of a window of `width` pixels."""
     return bool(page.evaluate("document.documentElement.scrollWidth") <= width)
+
+
+def everywhere(page: Page, name: str, within: str = "html") -> list[str]:
+    """What is wrong with the page as it stands, without loading it again, in both themes, narrow and wide.
+
+    `within` is the part that axe-core looks at: `html`, or what of a page is ours.
+    """
+    before, wrong = page.viewport_size, []
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        page.evaluate(FOLLOWS)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            page.evaluate(SETTLED)
+            if PICTURES:
+                page.screenshot(path=Path(PICTURES) / f"{name}-{theme}-{width}.png", full_page=True)
+            wrong += [f"{name}, {theme}, {width}: {each}" for each in barriers(page, within)]
+            wrong += [] if fits(page, width) else [f"{name}, {theme}, {width}: does not fit"]
+    if before:
+        page.set_viewport_size(before)
+    return wrong
 
 
 def shift(page: Page) -> float:

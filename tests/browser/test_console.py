@@ -71,12 +71,8 @@ def test_a_key_is_issued_by_clicking_and_nothing_is_blocked(
     assert complaints == []
 
 
-def test_every_page_of_an_operators_day_can_be_read_by_everybody(
-    page: tuple[Page, list[str]], live_server: LiveServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """From what needs somebody to a customer, a preview of a downgrade that is confirmed, quarantine and health."""
-    browser, complaints = page
-    moved(monkeypatch, tmp_path / "registry")
+def a_days_work() -> tuple[World, QuarantinedEntry]:
+    """A customer with a key, a machine, a plugin, old events and some that are stuck; a plugin waits for its review."""
     world = World()
     world.build(world.published(world.revision(manifest(features={"required": ["api_logging"], "optional": []}))))
     world.to_review(world.revision(manifest("risk-radar")))
@@ -89,13 +85,17 @@ def test_every_page_of_an_operators_day_can_be_read_by_everybody(
         customer_id=world.acme.pk, received_at=now(), kind="events", events=3, attempts=4, retry_at=now(),
         error="ValueError: no such column", body=b'{"events": []}', quarantined_at=now(),
     )  # fmt: skip
-    User.objects.create_superuser("ops", "ops@example.org", "console passphrase")
-    browser.set_viewport_size({"width": 1440, "height": 900})
-    browser.goto(f"{live_server.url}/admin/")
-    browser.fill("[name=username]", "ops")
-    browser.fill("[name=password]", "console passphrase")
-    browser.click("button[type=submit]")
-    browser.get_by_role("heading", name="What needs you").wait_for()
+    return world, stuck
+
+
+def test_every_page_of_an_operators_day_can_be_read_by_everybody(
+    page: tuple[Page, list[str]], live_server: LiveServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """From what needs somebody to a customer, a preview of a downgrade that is confirmed, quarantine and health."""
+    browser, complaints = page
+    moved(monkeypatch, tmp_path / "registry")
+    world, stuck = a_days_work()
+    operator_enters(browser, live_server.url)
     wrong = _looked_at(browser, "start")
     browser.get_by_role("link", name="Quarantine requests could not be stored").wait_for()
     for name, path in {
@@ -121,6 +121,17 @@ def test_every_page_of_an_operators_day_can_be_read_by_everybody(
     wrong += _looked_at(browser, "beginning")
     assert Subscription.objects.get(customer=world.acme).tier.code == "free"
     assert (wrong, complaints) == ([], [])
+
+
+def operator_enters(page: Page, url: str) -> None:
+    """Somebody who may do everything, on the console's first page."""
+    User.objects.create_superuser("ops", "ops@example.org", "console passphrase")
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(f"{url}/admin/")
+    page.fill("[name=username]", "ops")
+    page.fill("[name=password]", "console passphrase")
+    page.click("button[type=submit]")
+    page.get_by_role("heading", name="What needs you").wait_for()
 
 
 def _looked_at(page: Page, name: str) -> list[str]:

@@ -165,7 +165,7 @@ def test_a_filter_that_matches_nothing_says_so_and_holds_for_new_rows(page: Page
 
 
 def test_the_theme_changes_at_once_and_stays(page: Page) -> None:
-    page.goto("/app/account")
+    page.goto("/app/settings/usage")
     mark(page)
     page.get_by_role("button", name="Theme: system. Change").click()
     page.get_by_role("button", name="Theme: light. Change").click()
@@ -176,7 +176,7 @@ def test_the_theme_changes_at_once_and_stays(page: Page) -> None:
 
 
 def test_the_first_tab_stop_skips_to_the_content(page: Page) -> None:
-    page.goto("/app/account")
+    page.goto("/app/settings/usage")
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")

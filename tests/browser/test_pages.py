@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import Complaints, Recording
-from tests.browser.looks import barriers, fits, shift
+from tests.browser.looks import barriers, everywhere, fits, shift
 from tests.end_to_end.service import Account
 
 pytestmark = pytest.mark.browser
@@ -46,7 +47,7 @@ def test_every_page_fits_keeps_still_and_follows_the_theme(
     sign_in: Callable[..., Page],
 ) -> None:
     page = sign_in(context(theme, width), account)
-    for path in ("/app/sessions", "/app/sessions?server=nothing-like-it", everything.address, "/app/account"):
+    for path in ("/app/sessions", "/app/sessions?server=nothing-like-it", everything.address, "/app/settings/usage"):
         page.goto(path)
         assert fits(page, width), path
         assert shift(page) < 0.01, path
@@ -56,6 +57,62 @@ def test_every_page_fits_keeps_still_and_follows_the_theme(
     page.goto(everything.address)
     open_every_row(page, 9)
     assert fits(page, width)
+
+
+SETTINGS = (
+    "security",
+    "members",
+    "keys",
+    "machines",
+    "usage",
+    "audit",
+    "audit?verify=1",
+    "audit?action=nothing-like-it",
+)
+PERSON = ("password/", "confirm/")
+CONFIRMED = ("factors/app/add/", "factors/passkeys/add/", "factors/codes/new/")
+WAY_IN = ("login", "login?ended=1", "sign-up", "account/password/reset/", "join/nobodys-link", "nowhere")
+
+
+def test_every_page_of_the_settings_can_be_read_by_everybody(
+    account: Account, context: Callable[..., BrowserContext], sign_in: Callable[..., Page]
+) -> None:
+    page = sign_in(context(), account, by_form=True)
+    wrong = looked_at(page, [*(f"settings/{each}" for each in SETTINGS), *(f"account/{each}" for each in PERSON)])
+    page.get_by_label("Password").fill(account.password)  # what changes how one signs in asks for it again
+    page.get_by_role("button", name="Confirm").click()
+    page.wait_for_url("**/app/**")
+    assert wrong + looked_at(page, [f"account/{each}" for each in CONFIRMED]) == []
+
+
+def test_the_way_in_can_be_read_by_everybody(context: Callable[..., BrowserContext], complaints: Complaints) -> None:
+    assert looked_at(context().new_page(), WAY_IN) == []
+    complaints.forgive("404 (")
+    complaints.forgive("410 (")
+
+
+def test_an_exchange_a_message_and_an_event_of_their_own_can_be_read_by_everybody(
+    page: Page, everything: Recording
+) -> None:
+    page.goto(everything.address)
+    page.locator("#exchanges summary.line", has_text="git_log").click()
+    whole = page.locator("#exchanges details[open]").get_by_role("link", name="Open the whole exchange")
+    exchange = str(whole.get_attribute("href"))
+    event = exchange.rpartition("/")[2]
+    paths = [exchange, f"{everything.address}/messages/{event}", f"/app/events/{event}"]
+    assert looked_at(page, [each.removeprefix("/app/") for each in paths]) == []
+
+
+def looked_at(page: Page, paths: Sequence[str]) -> list[str]:
+    """What is wrong with these pages under /app/, in both themes, narrow and wide."""
+    wrong = []
+    for path in paths:
+        page.goto(f"/app/{path}")
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        assert page.url.endswith(path), page.url
+        wrong += [f"{path}: it moves"] if shift(page) > 0.01 else []
+        wrong += everywhere(page, re.sub(r"\W+", "-", path))
+    return wrong
 
 
 def open_every_row(page: Page, rows: int) -> None:

@@ -148,6 +148,7 @@ def test_an_author_reads_what_was_found_and_appeals(desk: Desk, revision: tuple[
     desk.picture(page, "submission")
     page.get_by_role("button", name="Appeal").click()
     expect(page.get_by_text("It is the documented example.")).to_be_visible()
+    page.wait_for_load_state()  # its words are there before its look is
     page.set_viewport_size({"width": 360, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     desk.picture(page, "submission-narrow")

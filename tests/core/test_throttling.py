@@ -1,4 +1,4 @@
-"""Failures are counted per caller and window; a success costs nothing, and a lost cache stops nobody."""
+"""Failures are counted per caller and window; a success costs nothing, and a lost cache forgives nobody."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from core.errors import TooManyRequests
 from core.throttling import FailureLimit, address_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-UNREACHABLE = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
-}
+UNREACHABLE = {"default": {"BACKEND": "kmcloud.cache.Cache", "LOCATION": "redis://127.0.0.1:1/0"}}
 
 
 @pytest.fixture
@@ -47,9 +45,11 @@ def test_checking_alone_uses_nothing_up(limit: FailureLimit) -> None:
 
 
 @override_settings(CACHES=UNREACHABLE)
-def test_a_cache_that_cannot_be_reached_lets_everyone_pass(limit: FailureLimit) -> None:
-    limit.count("a", now=NOON)
-    limit.check("a", now=NOON)
+def test_while_the_cache_cannot_be_reached_the_process_counts_for_itself(limit: FailureLimit) -> None:
+    fail(limit, "a", 3)
+    with pytest.raises(TooManyRequests):
+        limit.check("a", now=NOON)
+    limit.check("b", now=NOON)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from django.urls import reverse
 from alerts import destinations, rules, sending, wakeup
 from alerts.evaluator import evaluate
 from alerts.models import Attempt, Delivery, Destination, Incident, Rule
+from alerts.webhook_secrets import signing_secrets
 from core import clock
 from customers.models import AuditEntry, Customer, Member
 from tests.dashboard.traffic import Talk
@@ -104,7 +105,7 @@ def test_what_is_wrong_with_a_form_is_said_and_what_was_entered_stays(
     answer = browser.post(reverse("dashboard:alert_rule_add"), SCOPE | {field: value})
     assert answer.status_code == 400
     page = answer.content.decode()
-    assert f"`{said}`" in page or "there is no kind" in page
+    assert f"`{said}`" in page or "There is no kind" in page
     if field != "kind":
         assert field == "server" or "mcp-server-git" in page
     assert not Rule.objects.exists()
@@ -141,14 +142,16 @@ def test_a_rule_is_changed_switched_muted_and_deleted(browser: Client, now: date
     assert not Rule.objects.exists()
 
 
-def test_a_webhooks_secret_is_shown_once_and_again_only_when_it_is_rotated(browser: Client) -> None:
+def test_a_webhooks_secret_is_shown_once_and_again_only_when_it_is_rotated(browser: Client, now: datetime) -> None:
     sent = {"name": "Pager", "url": "https://hooks.example.org/km"}
     page = browser.post(reverse("dashboard:alert_webhook_add"), sent).content.decode()
     row = Destination.objects.get()
-    assert row.secret in page
+    (first,) = signing_secrets(row, at=now)
+    assert first in page and first not in row.secret
     rotated = browser.post(reverse("dashboard:alert_webhook_rotate", args=[row.public_id])).content.decode()
     row.refresh_from_db()
-    assert row.secret in rotated and row.previous_secret in page
+    second, before = signing_secrets(row, at=now)
+    assert second in rotated and before == first and first not in rotated
     for name in ("alert_destinations", "alert_messages", "alerts"):
         assert "whsec_" not in text(browser, name)
     refused = browser.post(

@@ -18,7 +18,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from customers.models import Customer
-from dashboard import event_export, event_list
+from dashboard import download, event_export, event_list
 from events import queries
 from events.store import NOTHING
 from tests.dashboard.traffic import GIT, Talk, event_id
@@ -272,10 +272,10 @@ def test_a_file_is_read_as_it_is_sent_and_no_further(
         return read(*args, **more)
 
     monkeypatch.setattr(queries, "recent_events", noted)
-    monkeypatch.setattr(event_export, "PAGE_EVENTS", 50)
+    monkeypatch.setattr(download, "PAGE_EVENTS", 50)
     pieces: Iterator[bytes] = event_export.stream(customer.pk, NOTHING, "jsonl")
     first = next(pieces)
-    assert event_export.CHUNK_BYTES <= len(first) < event_export.CHUNK_BYTES + 10_000
+    assert download.CHUNK_BYTES <= len(first) < download.CHUNK_BYTES + 10_000
     assert reads == [50]
     pieces.close()  # type: ignore[attr-defined]  # as the server does when the client is gone
     assert reads == [50]

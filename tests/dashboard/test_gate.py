@@ -25,8 +25,8 @@ from tests.dashboard.traffic import Talk
 SESSION_PAGES = ["session", "session_live", "session_more"]
 EVENT_PAGES = ["exchange", "exchange_opened", "message", "message_whole", "download"]
 LONE_PAGES = ["event", "event_opened"]
-OWN_PAGES = ["overview", "events", "events_live", "export_csv", "export_jsonl", "sessions", "sessions_live", "account"]
-OWN_PAGES += ["first_event", "components"]
+OWN_PAGES = ["overview", "events", "events_live", "export_csv", "export_jsonl", "sessions", "sessions_live"]
+OWN_PAGES += ["usage", "keys", "first_event", "components"]
 
 
 def address(name: str, session_id: str, event: UUID | str) -> str:
@@ -169,7 +169,7 @@ class TestSigningIn:
         assert (answer.status_code, answer.headers["Location"]) == (302, "/app/")
 
     def test_leads_back_to_the_page_that_was_asked_for_but_to_no_other_site(self) -> None:
-        assert self.attempt(next="/app/account").headers["Location"] == "/app/account"
+        assert self.attempt(next="/app/settings/usage").headers["Location"] == "/app/settings/usage"
         assert self.attempt(next="https://evil.example/").headers["Location"] == "/app/"
 
     def test_does_not_say_which_of_the_two_was_wrong(self) -> None:

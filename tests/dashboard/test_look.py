@@ -36,7 +36,8 @@ PAGES = {
     "exchange": "/app/sessions/s-1/exchanges/ID",
     "opened": "/app/sessions/s-1/exchanges/ID/opened",
     "message": "/app/sessions/s-1/messages/ID",
-    "account": "/app/account",
+    "usage": "/app/settings/usage",
+    "keys": "/app/settings/keys",
     "problem": "/app/sessions/%3Cscript%3Ealert(1)",
     "no such session": "/app/sessions/~PHNjcmlwdD4",
 }
@@ -79,7 +80,7 @@ def unquoted(tag: str) -> str:
 
 
 def test_the_policy_is_strict(browser: Client) -> None:
-    policy = browser.get("/app/account").headers["Content-Security-Policy"]
+    policy = browser.get("/app/settings/usage").headers["Content-Security-Policy"]
     assert "script-src 'self'" in policy
     assert "style-src 'self'" in policy
     assert "unsafe" not in policy
@@ -87,15 +88,16 @@ def test_the_policy_is_strict(browser: Client) -> None:
 
 
 def test_the_chosen_theme_is_in_the_first_byte_of_a_page_and_an_unknown_one_is_not(browser: Client) -> None:
-    assert 'data-theme="system"' in browser.get("/app/account").content.decode()
+    assert 'data-theme="system"' in browser.get("/app/settings/usage").content.decode()
     browser.post("/app/theme", {"theme": "dark"})
-    assert 'data-theme="dark"' in browser.get("/app/account").content.decode()
+    assert 'data-theme="dark"' in browser.get("/app/settings/usage").content.decode()
     browser.post("/app/theme", {"theme": '"><script>'})
-    assert 'data-theme="system"' in browser.get("/app/account").content.decode()
+    assert 'data-theme="system"' in browser.get("/app/settings/usage").content.decode()
 
 
 def test_choosing_a_theme_leads_back_to_the_page_and_to_no_other_site(browser: Client) -> None:
-    assert browser.post("/app/theme", {"theme": "dark", "next": "/app/account"}).headers["Location"] == "/app/account"
+    here = "/app/settings/usage"
+    assert browser.post("/app/theme", {"theme": "dark", "next": here}).headers["Location"] == here
     for elsewhere in ("https://evil.example/", "//evil.example/", "javascript:alert(1)"):
         assert browser.post("/app/theme", {"theme": "dark", "next": elsewhere}).headers["Location"] == "/app/"
 

@@ -9,7 +9,9 @@ from uuid import UUID
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from customers import accounts, api_keys, invitations, members
@@ -19,8 +21,8 @@ from dashboard import boundary
 from dashboard.permits import NEEDS, needed
 from tests.dashboard.conftest import PASSWORD
 
-OPEN = {"login", "logout", "theme", "join", "join_followed", "sign_up", "settings"}
-"""What has no gate: the way in and out, the colours, and an address that only leads to another."""
+OPEN = {"login", "logout", "theme", "join", "join_followed", "sign_up", "settings", "account"}
+"""What has no gate: the way in and out, the colours, and addresses that only lead to another."""
 
 
 def routes(patterns: list[Any] | None = None) -> Iterator[URLPattern]:
@@ -149,6 +151,26 @@ class TestAPersonOfSeveralCustomers:
         assert "Somebody Else" in page
         assert "Issue the key" not in page
         assert ann.post("/app/settings/keys/issue", {"name": "x", "scope": "events:read"}).status_code == 403
+
+    def test_switches_in_the_bar_of_every_page_and_nobody_of_one_does(
+        self, ann: Client, stranger: Customer, sign_in: Callable[..., Client], django_assert_num_queries: Any
+    ) -> None:
+        for path in ("", "sessions", "plugins", "alerts", "settings/members"):
+            page = ann.get(f"/app/{path}").content.decode()
+            assert 'popovertarget="organisations"' in page
+            assert f'value="{stranger.public_id}"' in page
+        alone = sign_in(stranger)
+        assert "organisations" not in alone.get("/app/settings/usage").content.decode()
+        with CaptureQueriesContext(connection) as asked:
+            alone.get("/app/settings/usage")
+        with django_assert_num_queries(len(asked)):  # the bar asks for nothing that the gate has not
+            ann.get("/app/settings/usage")
+
+    def test_switches_only_by_a_form_with_its_token(self, ann: Client, stranger: Customer) -> None:
+        assert ann.get("/app/settings/organisation", {"customer": stranger.public_id}).status_code == 405
+        ann.handler.enforce_csrf_checks = True
+        assert ann.post("/app/settings/organisation", {"customer": stranger.public_id}).status_code == 403
+        assert "Acme Robotics" in ann.get("/app/settings/usage").content.decode()
 
     def test_cannot_choose_one_they_do_not_belong_to(self, ann: Client, now: datetime) -> None:
         other = accounts.create_customer("Third", "pro", at=now)

@@ -14,7 +14,7 @@ import pytest
 from django.test import Client
 
 from customers.models import Customer
-from dashboard import session_replay
+from dashboard import download
 from tests.dashboard.traffic import Talk
 
 PAGE = "/app/sessions/s-1"
@@ -41,7 +41,7 @@ def played(script: str) -> list[tuple[int, Any]]:
 def test_the_recording_is_every_message_in_order_byte_for_byte(
     browser: Client, customer: Customer, talk: Talk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_replay, "PAGE_EVENTS", 2)
+    monkeypatch.setattr(download, "PAGE_EVENTS", 2)
     odd = '{"jsonrpc":"2.0" ,  "method":"n/x","params":{"a":"\\ud800\\u0000 é","n":1.50e3}}\r'
     asked = talk.request("tools/list")
     asked |= {"message": odd, "message_encoding": "text"}

@@ -231,16 +231,19 @@ def test_a_filter_that_finds_nothing_for_a_newcomer_is_no_first_run(browser: Cli
     assert "No session of a server like" in browser.get("/app/sessions", {"q": "git"}).content.decode()
 
 
-def test_the_account_page_lists_keys_by_what_may_be_shown(browser: Client, customer: Customer, now: datetime) -> None:
+def test_the_accounts_old_address_leads_to_the_usage(browser: Client) -> None:
+    assert "Events today" in browser.get("/app/account", follow=True).content.decode()
+
+
+def test_the_keys_are_listed_by_what_may_be_shown(browser: Client, customer: Customer, now: datetime) -> None:
     issued = api_keys.issue(customer, "<i>laptop</i>", at=now)
     gone = api_keys.issue(customer, "old", at=now)
     api_keys.revoke(gone.key, at=now)
     replaced = api_keys.issue(customer, "fleet", at=now)
     api_keys.rotate(replaced.key, at=now)
-    page = browser.get("/app/account").content.decode()
+    page = browser.get("/app/settings/keys").content.decode()
     assert issued.key.prefix in page
     assert issued.secret not in page
     assert "&lt;i&gt;laptop&lt;/i&gt;" in page
     assert page.count(">Revoked<") == page.count(">Being replaced<") == 1
     assert page.count(">Active<") == 2
-    assert "90 days" in page

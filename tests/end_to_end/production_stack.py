@@ -28,7 +28,10 @@ MANAGE = [sys.executable, str(ROOT / "manage.py")]
 START_SECONDS = 120  # seven processes of Python on a busy machine with two cores
 STOP_SECONDS = 30
 POOL = {"enterprise": 130, "pro": 2, "free": 2}  # customers for all tests of a stack
-SECRETS = ("KM_SECRET_KEY", "KM_API_KEY_PEPPER", "KM_SIGNING_KEY_PASSPHRASE", "KM_SIGNER_PASSPHRASE")
+SECRETS = (
+    *("KM_SECRET_KEY", "KM_API_KEY_PEPPER", "KM_SIGNING_KEY_PASSPHRASE", "KM_SIGNER_PASSPHRASE"),
+    "KM_SEALING_KEY",
+)
 
 
 def production_environment(directory: Path, database_url: str, redis_url: str) -> dict[str, str]:

@@ -24,6 +24,7 @@ import psutil
 import requests
 
 from tests.end_to_end.waiting import eventually
+from tests.events.databases import copy_sqlite
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 60.0  # migrations on a busy machine with two cores
@@ -80,7 +81,8 @@ class Service:
         return self._process is not None
 
     def start(self) -> Service:
-        """Start it and wait until it says that it is ready."""
+        """Start it, at first on a database that is migrated already, and wait until it says that it is ready."""
+        copy_sqlite(self.data_dir)
         log = (self.data_dir / "serve.log").open("a")
         self._process = subprocess.Popen(
             [sys.executable, "manage.py", "serve", "--port", str(self.port)],

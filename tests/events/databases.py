@@ -1,6 +1,9 @@
 """Real databases for tests that one in memory cannot stand for: a SQLite file, and a PostgreSQL server of our own.
 
 An in-memory SQLite has neither a write lock to wait for nor a file to survive a crash; PostgreSQL has many writers.
+
+Both are copies of one that was migrated once for the run (`tests.prepared`): that migrations bring an empty database up
+to date is proved where a service starts on one, in tests/kmcloud/test_serve.py and tests/end_to_end/test_production_….
 """
 
 from __future__ import annotations
@@ -8,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +24,10 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 
+from tests import prepared
+
+MANAGE = Path(__file__).resolve().parent.parent.parent / "manage.py"
+SQLITE_NAME = "kilometers.sqlite3"  # as in a service's data directory
 START_TIMEOUT_SECONDS = "30"
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 KINDS = [SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.servers)]
@@ -43,11 +51,12 @@ def real_database(kind: str) -> Iterator[None]:
 
 
 def sqlite_in(directory: Path) -> dict[str, Any]:
-    """Settings of a SQLite file with the options of the service's own."""
+    """Settings of a new SQLite file with the options of the service's own."""
+    copy_sqlite(directory)
     service = settings.DATABASES["default"]
     return {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": str(directory / "km.sqlite3"),
+        "NAME": str(directory / SQLITE_NAME),
         "OPTIONS": service["OPTIONS"],
     }
 
@@ -64,34 +73,77 @@ def postgres_programs() -> Path | None:
 @contextmanager
 def postgres_in(directory: Path, programs: Path) -> Iterator[dict[str, Any]]:
     """Settings of a new PostgreSQL cluster in `directory`, reached by a socket there, gone afterwards."""
-    data, who = directory / "data", []
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        shutil.chown(directory, "postgres", "postgres")
-        who = ["runuser", "-u", "postgres", "--"]
-    control = [*who, str(programs / "pg_ctl"), "--pgdata", str(data), "--silent", "--wait", "-t", START_TIMEOUT_SECONDS]
-    initdb = [*who, str(programs / "initdb"), "--pgdata", str(data), "--username", "km", "--auth", "trust", "--no-sync"]
-    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd=directory)
-    options = f"-c listen_addresses='' -c unix_socket_directories='{directory}'"
-    start = [*control, "--options", options, "--log", str(directory / "log"), "start"]
-    subprocess.run(start, check=True, stdout=subprocess.DEVNULL, cwd=directory)
-    try:
-        yield environ.Env.db_url_config(f"postgres://km@/postgres?host={directory}") | {
-            "ENGINE": "core.postgresql",
-            "HOST": str(directory),
-        }
-    finally:
-        subprocess.run([*control, "--mode", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL, cwd=directory)
+    made = prepared.once("postgresql", lambda template: _make_postgres(template, programs))
+    subprocess.run(["cp", "-a", str(made / "data"), str(directory)], check=True)
+    with _running(directory, programs, stop="immediate"):
+        yield environ.Env.db_url_config(_url(directory)) | {"ENGINE": "core.postgresql", "HOST": str(directory)}
+
+
+def copy_sqlite(directory: Path) -> None:
+    """A new database in a data directory that has none."""
+    made = prepared.once("sqlite", _migrate)
+    if not (directory / SQLITE_NAME).exists():
+        shutil.copyfile(made / SQLITE_NAME, directory / SQLITE_NAME)
+
+
+def _make_postgres(template: Path, programs: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="km-db-") as name:  # not below pytest's: it runs as another user
+        directory = Path(name)
+        options = ("--username", "km", "--auth", "trust", "--no-sync")
+        with _running(directory, programs, *options, stop="fast"):
+            _migrate(template, KM_DATABASE_URL=_url(directory))
+        subprocess.run(["cp", "-a", str(directory / "data"), str(template)], check=True)
+
+
+def _url(directory: Path) -> str:
+    return f"postgres://km@/postgres?host={directory}"
 
 
 @contextmanager
-def in_use(database: dict[str, Any]) -> Iterator[None]:
-    """Have Django's default database be `database`, migrated, for every thread."""
+def _running(directory: Path, programs: Path, *initdb: str, stop: str) -> Iterator[None]:
+    """The cluster of that directory, which is made first if options of `initdb` are given."""
+    who = []
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        shutil.chown(directory, "postgres", "postgres")
+        who = ["runuser", "-u", "postgres", "--"]
+
+    def run(program: str, *arguments: str) -> None:
+        command = [*who, str(programs / program), "--pgdata", str(directory / "data"), *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=directory)
+
+    if initdb:
+        run("initdb", *initdb)
+    waiting = ("--silent", "--wait", "-t", START_TIMEOUT_SECONDS)
+    run("pg_ctl", *waiting, "--options", _options(directory), "--log", str(directory / "log"), "start")
+    try:
+        yield
+    finally:
+        run("pg_ctl", *waiting, "--mode", stop, "stop")
+
+
+def _options(directory: Path) -> str:
+    """`fsync` is for a machine that loses power, which no test's does: what a killed process wrote is the kernel's."""
+    return f"-c listen_addresses='' -c unix_socket_directories='{directory}' -c fsync=off"
+
+
+def _migrate(data_dir: Path, **variables: str) -> None:
+    """Bring the database of a service with this data directory up to date, as its operator would."""
+    environment = {**os.environ, "KM_DATA_DIR": str(data_dir), **variables}
+    command = [sys.executable, str(MANAGE), "migrate", "--verbosity", "0"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"`migrate` failed: {done.stdout}{done.stderr}"
+
+
+@contextmanager
+def in_use(database: dict[str, Any], *, migrate: bool = True) -> Iterator[None]:
+    """Have Django's default database be `database`, for every thread; migrated, unless it is to be as it is."""
     before = connections.settings["default"]
     mine = connections["default"]
     connections.settings["default"] = {**before, **database, "TEST": before["TEST"]}
     del connections["default"]
     try:
-        call_command("migrate", verbosity=0)
+        if migrate:
+            call_command("migrate", verbosity=0)
         yield
     finally:
         connections["default"].close()

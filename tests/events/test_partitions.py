@@ -199,9 +199,10 @@ def touched(question: Any) -> int:
 def test_every_unique_key_of_a_distributed_table_holds_the_customer(acme: Customer) -> None:
     kinds = {table: kind for kind, table in DISTRIBUTED.findall(OPERATIONS.read_text())}
     ours = {model._meta.db_table for model in apps.get_app_config("events").get_models()}
-    # stay where the work is handed out
+    # stay where the work is handed out, or are small
     waiting = {"events_inboxentry", "events_quarantinedentry", "events_drainedbatch", "events_heartbeat"}
-    assert set(kinds) == ours - waiting
+    definitions = {table for table in ours if table.startswith("events_tool")}
+    assert set(kinds) == ours - waiting - definitions
     for table in (table for table, kind in kinds.items() if kind == "distributed"):
         keys = run("SELECT indexdef FROM pg_indexes WHERE tablename = %s AND indexdef LIKE 'CREATE UNIQUE%%'", table)
         assert keys

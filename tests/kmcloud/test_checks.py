@@ -101,8 +101,8 @@ def test_sqlite_that_does_not_sync_is_refused_everywhere() -> None:
 
 def test_every_check_of_ours_runs_when_the_service_starts(tmp_path: Path) -> None:
     """As an operator meets it: production switched on, nothing else thought of."""
-    names = ("KM_SECRET_KEY", "KM_API_KEY_PEPPER", "KM_SIGNING_KEY_PASSPHRASE", "KM_SIGNER_PASSPHRASE")
-    secrets = dict.fromkeys(names, "x" * 64)
+    names = ("SECRET_KEY", "API_KEY_PEPPER", "SIGNING_KEY_PASSPHRASE", "SIGNER_PASSPHRASE", "SEALING_KEY")
+    secrets = {f"KM_{name}": "x" * 64 for name in names}
     environment = {**os.environ, **secrets, "KM_PRODUCTION": "true", "KM_DATA_DIR": str(tmp_path)}
     environment |= {"KM_SIGNING_KEY_PASSPHRASE": "short", "KM_TOKEN_SECONDS": "1", "KM_DEBUG": "true"}
     environment["KM_LEASE_REFRESH_SECONDS"] = "0"

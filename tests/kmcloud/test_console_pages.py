@@ -108,6 +108,7 @@ class TestQuarantine:
     @pytest.mark.parametrize(
         ("encoding", "body"),
         [("", SECRET), ("gzip", gzip.compress(SECRET)), ("zstd", zstandard.compress(SECRET))],
+        ids=["plain", "gzip", "zstd"],  # gzip writes down the second: each worker would collect another test
     )
     def test_a_beginning_is_read_whatever_it_is_packed_in(self, acme: Customer, encoding: str, body: bytes) -> None:
         seen = quarantine_acts.beginning(quarantined(acme, body, encoding))

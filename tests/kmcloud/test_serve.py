@@ -223,6 +223,11 @@ def test_every_probe_answers(shared: Serving) -> None:
     assert b"km_inbox_rows" in get(shared, "/metrics")[1]
 
 
+def test_what_it_sends_people_to_is_where_it_listens(shared: Serving) -> None:
+    web = next(each for each in shared.processes() if "run_web" in each.cmdline())
+    assert web.environ()["KM_PUBLIC_URL"] == shared.ready["url"]
+
+
 def test_a_second_service_in_the_same_directory_is_refused(shared: Serving) -> None:
     second = subprocess.run(
         [*MANAGE, "serve", "--port", "0"], env=shared.environment, capture_output=True, text=True, check=False

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.sdk.go_toolchain import HAS_GO, ROOT, run_go
+from tests.sdk.go_toolchain import HAS_GO, MODULES, ROOT, run_go
 
 pytestmark = pytest.mark.skipif(not HAS_GO, reason="Go is not installed")
-MODULES = ("sdk/go", "sdk/templates/go", "plugins/tool-stats", "tests/plugins/guide_plugin", "tests/sdk/go_host")
 
 
 @pytest.mark.parametrize("module", MODULES)

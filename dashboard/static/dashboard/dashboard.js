@@ -113,9 +113,16 @@ function step(direction) {
   next?.scrollIntoView({ block: "nearest" });
 }
 
+const NEEDS = { search: "[data-filter], [data-search]", rows: "[data-row]", pause: "[data-pause]" };
+
+function showHelp() {
+  for (const line of $$("#help [data-needs]")) line.hidden = !$(NEEDS[line.dataset.needs]); // what works on this page
+  $("#help")?.showModal();
+}
+
 const KEYS = {
-  "/": () => { $("[data-filter], [data-search]")?.focus(); },
-  "?": () => $("#help")?.showModal(),
+  "/": () => { $(NEEDS.search)?.focus(); },
+  "?": showHelp,
   j: () => step(1),
   k: () => step(-1),
   p: () => $("[data-pause]") && setPaused(!paused),
@@ -170,7 +177,8 @@ if (!navigator.clipboard) for (const button of $$("[data-copy]")) button.remove(
 
 document.addEventListener("click", async (event) => {
   const opener = event.target.closest("[data-open]");
-  if (opener) document.getElementById(opener.dataset.open).showModal();
+  if (opener?.dataset.open === "help") showHelp();
+  else if (opener) document.getElementById(opener.dataset.open).showModal();
   if (event.target.closest("[data-pause]")) setPaused(!paused);
   const copier = event.target.closest("[data-copy]");
   if (copier) {

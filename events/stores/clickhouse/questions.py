@@ -118,15 +118,16 @@ def openings(session: Rows, after: Rows, limit: int) -> list[EventRow]:
 
 
 def minutes(found: Rows, most: int) -> list[tuple[Any, ...]]:
-    """(minute, server, method, tool, bucket of the duration or `None`, events, requests, errors, bytes) of the newest
-    `most` of `found`, a range of ids and nothing else."""
+    """(minute, server, method, tool, buckets of the durations, events, requests, errors, bytes) of the newest `most` of
+    `found`, a range of ids and nothing else: what `relational.measure` takes."""
     newest_of = f"SELECT * FROM {TABLE} FINAL WHERE {found.sql} ORDER BY {NEWEST} LIMIT {most}"  # noqa: S608 - names of ours
     within = f"least(greatest(assumeNotNull(duration_ms), {SHORTEST_MS}), {LONGEST_MS})"
-    bucket = f"if(isNull(duration_ms), NULL, ceil(log({within}) / {math.log(GAMMA)!r}))"
+    bucket = f"toString(toInt32(ceil(log({within}) / {math.log(GAMMA)!r})))"
     sql = f"""
-        SELECT toStartOfMinute(timestamp) AS minute, server_name, method, tool, {bucket} AS bucket,
+        SELECT toStartOfMinute(timestamp) AS minute, server_name, method, tool,
+            arrayStringConcat(groupArrayIf({bucket}, isNotNull(duration_ms)), ','),
             count(), countIf(type = 'request'), countIf(is_error), sum(size)
-        FROM ({newest_of}) GROUP BY minute, server_name, method, tool, bucket"""  # noqa: S608
+        FROM ({newest_of}) GROUP BY minute, server_name, method, tool"""  # noqa: S608
     return reader().rows(sql, **found.values)
 
 

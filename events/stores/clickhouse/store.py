@@ -91,7 +91,7 @@ class ClickhouseStore:
         return page
 
     def minutes(self, customer_id: int, *, since: datetime, until: datetime, most: int) -> list[Measure]:
-        """Counted by ClickHouse, a row for each bucket of durations."""
+        """Counted by ClickHouse, a row for each minute, server, method and tool."""
         found = questions.within(of_customer(customer_id), EventFilter(since=since, until=until), None)
         return list(map(relational.measure, questions.minutes(found, most)))
 

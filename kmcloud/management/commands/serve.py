@@ -69,7 +69,9 @@ def _begin_again(**variables: str) -> NoReturn:
 
 
 def _run(host: str, port: int, *, as_json: bool) -> int:
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    url = _url(host, port)
+    if _is_this_machine(host):  # what letters and pages call this service, unless somebody said otherwise
+        os.environ.setdefault("KM_PUBLIC_URL", _url(_reachable(host), port))
 
     def announce() -> None:
         about = {"url": url, "pid": os.getpid(), **supervisor.pids()}
@@ -83,6 +85,14 @@ def _run(host: str, port: int, *, as_json: bool) -> int:
         stop_seconds=PRODUCTION_STOP_SECONDS if settings.PRODUCTION else None,
     )
     return supervisor.run()
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _is_this_machine(host: str) -> bool:
+    return _reachable(host) in {"127.0.0.1", "localhost", "::1"}
 
 
 def _answers(host: str, port: int) -> bool:

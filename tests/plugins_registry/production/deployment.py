@@ -77,6 +77,7 @@ class Production:
             "KM_API_KEY_PEPPER": settings.API_KEY_PEPPER.decode(),
             "KM_SIGNING_KEY_PASSPHRASE": settings.SIGNING_KEY_PASSPHRASE.decode(),
             "KM_SIGNER_PASSPHRASE": PASSPHRASE,
+            "KM_SEALING_KEY": "a key for what is sealed in the database, long enough for that",
         }
         return environment_of(name, {**ours, **self.aws.environment, **self._common(name), **keys, **secrets})
 
