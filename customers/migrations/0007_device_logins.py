@@ -8,7 +8,7 @@ import customers.device_rows
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("customers", "0005_machines"),
+        ("customers", "0006_audit_subject"),
     ]
 
     operations = [
