@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Request, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from core.clock import now
@@ -33,6 +33,11 @@ pytestmark = [
 ]
 
 
+def _is_broken(request: Request) -> bool:
+    """Whether something could not be had, rather than given up because the next page was opened."""
+    return request.failure != "net::ERR_ABORTED"
+
+
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Page, list[str]]]:
     """A page of Chromium, and what its console complained about."""
@@ -43,7 +48,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Page, list[str]]]:
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("requestfailed", lambda request: complaints.append(request.url))
+        page.on("requestfailed", lambda request: complaints.append(request.url) if _is_broken(request) else None)
         page.route("**/favicon.ico", lambda route: route.fulfill(status=204))  # a browser's own idea, not the page's
         yield page, complaints
         browser.close()

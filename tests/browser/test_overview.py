@@ -105,9 +105,9 @@ def test_the_keys_of_the_help_go_where_it_says(page: Page) -> None:
     for link in entries.all():
         key, address = link.get_attribute("data-key"), link.get_attribute("href")
         assert key
-        page.keyboard.press("g")
-        page.keyboard.press(key)
-        page.wait_for_url(f"**{address}**")  # some lead on to their first page
+        with page.expect_navigation(url=f"**{address}**"):  # some lead on to their first page
+            page.keyboard.press("g")
+            page.keyboard.press(key)
         page.goto("/app/")
 
 

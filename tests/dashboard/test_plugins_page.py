@@ -14,7 +14,7 @@ from core.clock import now as present
 from customers import accounts, api_keys, machines
 from customers.authentication import Principal
 from customers.machines import MachineReport, PluginReport
-from customers.models import ApiKey, Customer, Machine
+from customers.models import ApiKey, Customer, Feature, Machine
 from plugins_registry import blocks
 from plugins_registry.models import CustomerBuild, Plugin, Revision
 from tests.plugins_registry.console.world import World, manifest
@@ -77,7 +77,7 @@ def test_a_plugins_page_tells_permissions_in_words_and_where_it_is_disabled(
     for words in ("opens connections to the network", "m1-laptop", "Not in your plan", "it needs advanced_analytics"):
         assert words in shown
     assert "1 not running" in page(browser, "/app/plugins")
-    Customer.objects.get(pk=customer.pk).subscription.tier.features.add(4)
+    Customer.objects.get(pk=customer.pk).subscription.tier.features.add(Feature.objects.get(code="advanced_analytics"))
     assert "km-client plugins install slow-tools" in page(browser, f"/app/plugins/catalog/{plugin.public_id}")
 
 

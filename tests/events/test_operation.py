@@ -95,7 +95,7 @@ def test_the_console_shows_quarantine_and_puts_rows_back(console: Client) -> Non
     address = reverse("admin:events_quarantinedentry_changelist")
     assert "EventError: broken" in console.get(address).content.decode()
     assert console.get(reverse("admin:events_quarantinedentry_change", args=(row.pk,))).status_code == 200
-    console.post(address, {"action": "redrive", "_selected_action": [row.pk]})
+    console.post(address, {"action": "redrive_all", "_selected_action": [row.pk]})
     assert (QuarantinedEntry.objects.count(), InboxEntry.objects.count()) == (0, 1)
 
 
@@ -104,7 +104,7 @@ def test_who_may_only_look_cannot_put_rows_back(console: Client) -> None:
     looker = User.objects.create_user("looker", password="x", is_staff=True)
     console.force_login(looker)
     address = reverse("admin:events_quarantinedentry_changelist")
-    assert console.post(address, {"action": "redrive", "_selected_action": [row.pk]}).status_code == 403
+    assert console.post(address, {"action": "redrive_all", "_selected_action": [row.pk]}).status_code == 403
     assert QuarantinedEntry.objects.count() == 1
 
 
