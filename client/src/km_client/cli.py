@@ -29,6 +29,7 @@ VERBS = {
     "config": "show and change settings",
     "plugins": "plugins on this machine: what each did, may do, and tried",
     "plugin": "write a plugin: make a project, check its manifest, build it",
+    "completion": "print what makes a shell complete all this",
     "agent": "the background process that ships recordings: start, stop, status",
 }
 BAD_USAGE = 2  # as argparse exits
