@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import cProfile
+import gc
 import json
 import pstats
 import random
@@ -133,6 +134,8 @@ def measure(count: int, only: str, *, profiled: bool) -> dict[str, Any]:
     names = Session.objects.filter(customer_id=busiest, session_id__startswith="session-")
     reads = questions(busiest, list(names.values_list("session_id", flat=True)), at)
     pages = Pages(customers[0], customers[1], newcomer, at=at).all()
+    gc.collect()
+    gc.freeze()  # as `kmcloud.wsgi` does: a web process does not carry what loading left behind
     asked = {name: timed(ask) for name, ask in reads.items() if only in name}
     shown = {name: page_figures(ask) for name, ask in pages.items() if only in name}
     if profiled:

@@ -6,6 +6,7 @@ iterator would be streamed in chunks, at twice the cost.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -16,6 +17,8 @@ from django.http import HttpResponse
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kmcloud.settings")
 
 _django = get_wsgi_application()
+gc.collect()
+gc.freeze()  # what is loaded now stays: a collection in the middle of a page need not look at all of it again
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
