@@ -10,6 +10,7 @@ from alerts.incidents import RowNumber
 from alerts.models import Attempt, Delivery
 from core import paging
 from core.paging import Page
+from core.rows import by_public_id
 from customers.models import Customer
 
 MAX_ATTEMPTS = 100  # shown of one message
@@ -17,9 +18,8 @@ MAX_ATTEMPTS = 100  # shown of one message
 
 def get(customer: Customer, public_id: str) -> Delivery:
     """One message to a destination of `customer`. Raises `UnknownDelivery`, also for somebody else's."""
-    readable = public_id.isascii() and public_id.isprintable()  # PostgreSQL refuses to compare U+0000
-    rows = Delivery.objects.filter(customer=customer, public_id=public_id)
-    found = rows.select_related("destination__customer", "incident").first() if readable else None
+    rows = Delivery.objects.filter(customer=customer).select_related("destination__customer", "incident")
+    found = by_public_id(rows, public_id)
     if found is None:
         raise UnknownDelivery("there is no such message", "those older than 30 days are gone")
     return found

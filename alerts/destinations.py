@@ -20,6 +20,7 @@ from alerts import addresses, outbox, wakeup, webhook_secrets, webhooks
 from alerts.errors import NotPossible, TooMany, UnknownDestination
 from alerts.models import Delivery, Destination, new_destination_id
 from core.errors import InvalidRequest
+from core.rows import by_public_id
 from customers import audit
 from customers.models import Customer, Member
 
@@ -37,8 +38,7 @@ def listed(customer: Customer) -> QuerySet[Destination]:
 
 def get(customer: Customer, public_id: str) -> Destination:
     """One destination of `customer`. Raises `UnknownDestination`, also for somebody else's."""
-    readable = public_id.isascii() and public_id.isprintable()  # PostgreSQL refuses to compare U+0000
-    found = listed(customer).filter(public_id=public_id).first() if readable else None
+    found = by_public_id(listed(customer), public_id)
     if found is None:
         raise UnknownDestination("there is no such destination", "the list shows those there are")
     return found

@@ -24,6 +24,7 @@ from alerts.evaluation import Reading
 from alerts.models import Delivery, Incident, Rule
 from core import paging
 from core.paging import Page
+from core.rows import by_public_id
 from customers import audit
 from customers.models import Customer
 
@@ -90,9 +91,8 @@ def is_muted(rule: Rule, at: datetime) -> bool:
 
 def get(customer: Customer, public_id: str) -> Incident:
     """One incident of `customer`. Raises `UnknownIncident`, also for somebody else's."""
-    readable = public_id.isascii() and public_id.isprintable()  # PostgreSQL refuses to compare U+0000
-    found = Incident.objects.filter(customer=customer, public_id=public_id).select_related("rule", "customer")
-    incident = found.first() if readable else None
+    rows = Incident.objects.filter(customer=customer).select_related("rule", "customer")
+    incident = by_public_id(rows, public_id)
     if incident is None:
         raise UnknownIncident("there is no such incident", "the list of alerts shows those there are")
     return incident

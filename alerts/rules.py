@@ -22,6 +22,7 @@ from alerts.evaluation import Watch
 from alerts.kinds import KINDS
 from alerts.models import Condition, Destination, Incident, Kind, Rule
 from core.errors import InvalidRequest
+from core.rows import by_public_id
 from customers import audit
 from customers.models import Customer
 
@@ -104,8 +105,7 @@ def listed(customer: Customer) -> QuerySet[Rule]:
 
 def get(customer: Customer, public_id: str) -> Rule:
     """One rule of `customer`. Raises `UnknownRule`, also for somebody else's."""
-    readable = public_id.isascii() and public_id.isprintable()  # PostgreSQL refuses to compare U+0000
-    rule = listed(customer).filter(public_id=public_id).first() if readable else None
+    rule = by_public_id(listed(customer), public_id)
     if rule is None:
         raise UnknownRule("there is no such rule", "the list of alerts shows those there are")
     return rule

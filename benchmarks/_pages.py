@@ -21,7 +21,7 @@ from benchmarks import _busy_traffic as traffic
 from benchmarks._event_load import TOOLS
 from customers import accounts
 from customers.models import Customer, Machine, Member
-from events import queries
+from events import queries, session_queries
 from events.definitions_models import ToolDefinition
 from events.models import Session
 from plugins_registry.models import Plugin, Revision
@@ -190,10 +190,10 @@ class Pages:
 
     def _further_pages(self) -> dict[str, Ask]:
         number, paths = self.customer.pk, {}
-        for name, find in (("events", queries.recent_events), ("sessions", queries.sessions)):
+        for name, find in (("events", queries.recent_events), ("sessions", session_queries.sessions)):
             paths[f"{name}_next"] = f"/app/{name}?before={find(number, limit=50).next}"
         halfway = Session.objects.filter(customer_id=number).count() // 2
-        paths["sessions_halfway"] = f"/app/sessions?before={queries.sessions(number, limit=halfway).next}"
+        paths["sessions_halfway"] = f"/app/sessions?before={session_queries.sessions(number, limit=halfway).next}"
         return {name: _get(self.owner, path) for name, path in paths.items()}
 
     def _of_a_row(self) -> dict[str, Ask]:

@@ -85,7 +85,7 @@ def profile(name: str, ask: Callable[[], Any]) -> None:
 
 def questions(customer: int, sessions: list[str], now: datetime) -> dict[str, Callable[[], Any]]:
     """The reads with a target of their own."""
-    from events import queries  # noqa: PLC0415 - Django must be set up
+    from events import queries, session_queries  # noqa: PLC0415 - Django must be set up
     from events.store import EventFilter  # noqa: PLC0415 - as above
 
     chance = random.Random(1)
@@ -93,7 +93,7 @@ def questions(customer: int, sessions: list[str], now: datetime) -> dict[str, Ca
     return {
         "recent_100": lambda: queries.recent_events(customer, limit=100),
         "hourly_chart": lambda: queries.hours(customer, since=day, until=now),
-        "sessions": lambda: queries.sessions(customer, limit=50),
+        "sessions": lambda: session_queries.sessions(customer, limit=50),
         "percentiles": lambda: queries.latencies(customer, since=month),
         "session": lambda: queries.session_exchanges(customer, chance.choice(sessions), limit=100),
         "errors": lambda: queries.recent_events(customer, limit=50, only=EventFilter(errors_only=True)),

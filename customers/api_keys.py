@@ -24,6 +24,7 @@ from km_protocol.errors import MalformedKeyError
 
 from core.errors import InvalidRequest
 from core.ids import random_text
+from core.rows import by_public_id
 from customers import audit, revocation
 from customers.errors import (
     ExpiredApiKey,
@@ -110,8 +111,7 @@ def live(customer: Customer, *, at: datetime) -> QuerySet[ApiKey]:
 
 def get(customer: Customer, public_id: str) -> ApiKey:
     """One key of `customer`. Raises `UnknownKeyId`, also for a key of somebody else."""
-    readable = public_id.isascii() and public_id.isprintable()  # PostgreSQL refuses to compare U+0000
-    key = list_keys(customer).filter(public_id=public_id).first() if readable else None
+    key = by_public_id(list_keys(customer), public_id)
     if key is None:
         raise UnknownKeyId(f"{customer.name} has no key `{public_id[:40]}`", "`GET /api/keys` lists the ids")
     return key

@@ -25,6 +25,7 @@ from django.db.models import Q, QuerySet
 
 from core.errors import Forbidden, InvalidRequest
 from core.ids import random_text
+from core.rows import by_public_id
 from customers import accounts, audit
 from customers.errors import AlreadyMember, InvitationOver, NotYourInvitation, UnknownInvitation
 from customers.members import actor_of
@@ -187,8 +188,7 @@ def _create(*, email: str, role: str, invited_by: str, at: datetime, **whose: ob
 
 
 def _get_open(customer: Customer, public_id: str, by: Member) -> Invitation:
-    readable = public_id.isascii() and public_id.isprintable()  # PostgreSQL refuses to compare U+0000
-    row = pending(customer).select_for_update().filter(public_id=public_id).first() if readable else None
+    row = by_public_id(pending(customer).select_for_update(), public_id)
     if row is None:
         raise UnknownInvitation("there is no such open invitation", "the list of members shows those that are open")
     _check_may_invite(by, row.role)

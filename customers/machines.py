@@ -23,6 +23,7 @@ from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 
 from core.errors import InvalidRequest
+from core.rows import by_public_id
 from customers import api_keys, audit
 from customers.authentication import Principal
 from customers.errors import UnknownMachine
@@ -112,8 +113,7 @@ def listed(customer: Customer) -> QuerySet[Machine]:
 
 def get(customer: Customer, public_id: str) -> Machine:
     """One machine of `customer`. Raises `UnknownMachine`, also for one of somebody else's."""
-    readable = public_id.isascii() and public_id.isprintable()  # PostgreSQL refuses to compare U+0000
-    found = listed(customer).filter(public_id=public_id).first() if readable else None
+    found = by_public_id(listed(customer), public_id)
     if found is None:
         raise UnknownMachine("there is no such machine", "the list of machines shows who is there")
     return found

@@ -1,8 +1,7 @@
 """Reads of this room, for the API and the dashboard. Every one is bound to a customer (`Customer.pk`) first.
 
-    page = sessions(7, before=None, limit=20)         # newest first
-    page.rows[0].session_id, page.next                # `next` is the `before` of the following page, or None
-    session_exchanges(7, page.rows[0].session_id, after=None, limit=100)
+    page = session_exchanges(7, "s-1", after=None, limit=100)
+    page.rows, page.next                              # `next` is the `after` of the following page, or None
 
 Nothing here looks into a message, and no list reads more of one than a preview. Events come from the store in use, the
 rest from the relational database.
@@ -14,9 +13,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import QuerySet, Sum
 
-from core.paging import Page, decode, paginate
+from core.paging import Page
 from events import logs, store, stores
 from events.histogram import Histogram
 from events.models import DailyRollup, HourlyRollup, InboxEntry, Session
@@ -25,21 +24,6 @@ from events.store import NOTHING, EventFilter
 
 ANSWERS = store.ANSWERS
 _SUMMED = ("events", "requests", "errors", "bytes")
-
-
-def sessions(customer_id: int, *, before: str | None = None, server: str = "", limit: int) -> Page[SessionRow]:
-    """A customer's sessions, the one started last first; with `server`, those of servers whose name or title holds it.
-
-    Raises `InvalidCursor`.
-    """
-    found = Session.objects.filter(customer_id=customer_id).order_by("-started_at", "-session_id")
-    if server:
-        found = found.filter(Q(server_name__icontains=server) | Q(server_title__icontains=server))
-    if before is not None:
-        moment, session_id = decode(before, tuple[datetime, str])
-        found = found.filter(Q(started_at__lt=moment) | Q(started_at=moment, session_id__lt=session_id))
-    rows = [session_row(row) for row in found[: limit + 1]]
-    return paginate(rows, limit, lambda row: (row.started_at, row.session_id))
 
 
 def session(customer_id: int, session_id: str) -> SessionRow | None:

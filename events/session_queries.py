@@ -43,7 +43,9 @@ class SessionFilter:
 EVERYTHING = SessionFilter()
 
 
-def sessions(customer_id: int, only: SessionFilter, *, before: str | None, limit: int) -> Page[SessionRow]:
+def sessions(
+    customer_id: int, only: SessionFilter = EVERYTHING, *, before: str | None = None, limit: int
+) -> Page[SessionRow]:
     """Those of a customer's sessions that `only` names, the one started last first. Raises `InvalidCursor`."""
     found = _within(Session.objects.filter(customer_id=customer_id).order_by("-started_at", "-session_id"), only)
     if before is not None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from django.contrib.auth.models import User
 
 from core.errors import ApiError, NotFound
+from core.rows import by_public_id
 from customers.models import Member
 from plugins_registry import people, queries, review_page
 from plugins_registry.approvals import THRESHOLD, statement_for
@@ -48,9 +49,7 @@ def shown(revision: Revision, key: ReviewerKey) -> ShownRevision:
 
 def revision_named(public_id: str) -> Revision:
     """Raises `NoSuchRevision`."""
-    readable = public_id.isascii() and public_id.isprintable()  # PostgreSQL refuses to compare U+0000
-    rows = Revision.objects.select_related("version__plugin__owner", "source")
-    revision = rows.filter(public_id=public_id).first() if readable else None
+    revision = by_public_id(Revision.objects.select_related("version__plugin__owner", "source"), public_id)
     if revision is None:
         raise NoSuchRevision(f"there is no revision `{public_id[:40]}`", "`km-review list` names those that wait")
     return revision

@@ -20,6 +20,7 @@ from km_protocol.kmpkg.manifest import Manifest
 from km_protocol.kmpkg.versions import Version as Number
 
 from core import paging
+from core.rows import by_public_id
 from customers.entitlements import Entitlement
 from customers.models import Customer, Tier
 from plugins_registry.errors import PluginNotFound
@@ -85,9 +86,8 @@ def offers(
 
 def offer(customer: Customer, entitlement: Entitlement, public_id: str) -> Offer:
     """One plugin. Raises `PluginNotFound`, also for a private one of somebody else's, and for one never published."""
-    readable = public_id.isascii() and public_id.isprintable()  # PostgreSQL refuses to compare U+0000
-    rows = visible_plugins(customer).filter(public_id=public_id).select_related("owner") if readable else ()
-    plugins = list(rows)
+    found_row = by_public_id(visible_plugins(customer).select_related("owner"), public_id)
+    plugins = [] if found_row is None else [found_row]
     found = _offers(entitlement, plugins, _versions(plugins), _builds(customer, plugins))
     if not found:
         raise PluginNotFound("there is no such plugin", "the catalog lists those there are")

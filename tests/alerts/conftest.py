@@ -50,11 +50,6 @@ def kicks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return sent
 
 
-@pytest.fixture(autouse=True)
-def cheap_passwords(settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture
 def acme(db: None, clock: Clock) -> Customer:
     return create_customer("Acme", "pro", at=clock())

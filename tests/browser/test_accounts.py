@@ -75,7 +75,6 @@ class House:
 @pytest.fixture
 def house(monkeypatch: pytest.MonkeyPatch, live_server: LiveServer, settings: LazySettings) -> Iterator[House]:
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # playwright keeps a loop in this thread
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.SIGN_UP = "open"
     cache.clear()
     mail.outbox.clear()

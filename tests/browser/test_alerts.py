@@ -45,7 +45,6 @@ def chromium(monkeypatch: pytest.MonkeyPatch, settings: LazySettings, live_serve
     """A browser that is gone before the database is emptied."""
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # playwright keeps a loop in this thread
     monkeypatch.setattr(wakeup, "_send", lambda: None)
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.WEBHOOK_PRIVATE_NETWORKS = [ip_network("127.0.0.0/8")]
     cache.clear()
     with sync_playwright() as playwright:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from django.conf import LazySettings
 from django.contrib.auth.models import Permission, User
 from km_protocol.kmpkg import dsse
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -75,9 +74,8 @@ def house(monkeypatch: pytest.MonkeyPatch, live_server: LiveServer) -> Iterator[
 
 
 @pytest.fixture
-def registry(db: None, tmp_path: Path, settings: LazySettings) -> Founded:
+def registry(db: None, tmp_path: Path) -> Founded:
     """Founded by its people; its two reviewers work in the console."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     (tmp_path / "ceremonies").mkdir()
     founded = world.found(tmp_path / "ceremonies", at=now())
     for row in founded.reviewer_rows:

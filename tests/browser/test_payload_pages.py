@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page
-from pytest_django.fixtures import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from alerts import wakeup
@@ -39,11 +38,10 @@ UNEXPECTED = """() => [
 
 
 @pytest.fixture
-def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Settings, live_server: LiveServer) -> Everything:
+def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, live_server: LiveServer) -> Everything:
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # playwright keeps a loop in this thread
     monkeypatch.setattr(wakeup, "_send", lambda: None)
     moved(monkeypatch, tmp_path / "registry")
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     return hostile_customer(World(), accounts.create_customer("Acme", "pro", at=now()), at=now())
 
 

@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.conf import LazySettings
 from django.core.cache import cache
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
@@ -78,11 +77,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(
-    monkeypatch: pytest.MonkeyPatch, live_server: LiveServer, settings: LazySettings, tmp_path: Path
-) -> Iterator[Desk]:
+def desk(monkeypatch: pytest.MonkeyPatch, live_server: LiveServer, tmp_path: Path) -> Iterator[Desk]:
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # playwright keeps a loop in this thread
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     moved(monkeypatch, tmp_path / "registry")
     cache.clear()
     world = World()

@@ -11,7 +11,6 @@ import pytest
 from allauth.mfa.models import Authenticator
 from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, expect
-from pytest_django.fixtures import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from alerts import wakeup
@@ -33,11 +32,10 @@ pytestmark = [
 
 
 @pytest.fixture
-def ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Settings, live_server: LiveServer) -> Everything:
+def ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, live_server: LiveServer) -> Everything:
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # playwright keeps a loop in this thread
     monkeypatch.setattr(wakeup, "_send", lambda: None)
     moved(monkeypatch, tmp_path / "registry")
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     made = everything_of(accounts.create_customer("Acme", "pro", at=now()), World(), word="ordinary", at=now())
     Authenticator.objects.all().delete()  # a password is enough for who signs in again here
     return made

@@ -10,7 +10,6 @@ import pytest
 from allauth.mfa.models import Authenticator
 from django.core import mail
 from playwright.sync_api import Page, expect
-from pytest_django.fixtures import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from alerts import wakeup
@@ -41,11 +40,10 @@ WHO_NEEDS_IT = {"mfa_add_webauthn", "mfa_reauthenticate_webauthn", "mfa_login_we
 
 
 @pytest.fixture
-def ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Settings, live_server: LiveServer) -> Everything:
+def ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, live_server: LiveServer) -> Everything:
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # playwright keeps a loop in this thread
     monkeypatch.setattr(wakeup, "_send", lambda: None)
     moved(monkeypatch, tmp_path / "registry")
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     made = everything_of(accounts.create_customer("Acme", "pro", at=now()), World(), word="ordinary", at=now())
     talk = Talk("many", started_at=now())
     for _ in range(120):

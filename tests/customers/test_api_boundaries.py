@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from pytest_django.fixtures import Settings
 
 from alerts import wakeup
 from core.clock import now
@@ -76,11 +75,6 @@ SHARED = {  # what every customer is answered the same, by a path or id that is 
 }
 WITH_IDS = sorted(key for key in TAKES if "<" in key[1] and key not in SHARED)
 REVIEWED = {"revisions/<str:public_id>": "rev_0", "payloads/<str:platform>": "any", "catalog/<path:path>": "root.json"}
-
-
-@pytest.fixture(autouse=True)
-def cheap_passwords(settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture

@@ -8,19 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.core.cache import cache
 from django.test import Client
-from pytest_django.fixtures import Settings
 
 from customers.accounts import add_member, create_customer
 from customers.models import Customer, Member
 from tests.dashboard.traffic import Talk
 
 PASSWORD = "correct horse battery staple"
-
-
-@pytest.fixture(autouse=True)
-def cheap_passwords(settings: Settings) -> None:
-    """A third of a second for each password buys a test nothing."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from km_protocol.envelope import Party
 from core.clock import now
 from core.paging import InvalidCursor
 from customers import accounts
-from events import queries, rollups, sessions, stores
+from events import queries, rollups, session_queries, sessions, stores
 from events.event_ids import DAY, day_of
 from events.histogram import Histogram
 from events.models import DailyUsage
@@ -157,7 +157,7 @@ def test_sessions_and_rollups_add_up(world: World) -> None:
         by_session = defaultdict(list)
         for event in events:
             by_session[event["session_id"]].append(event)
-        for row in every(lambda cursor: queries.sessions(customer, before=cursor, limit=2)):  # noqa: B023
+        for row in every(lambda cursor: session_queries.sessions(customer, before=cursor, limit=2)):  # noqa: B023
             of_session = by_session.pop(row.session_id)
             moments = [moment_of(event) for event in of_session]
             assert (row.started_at, row.last_at, row.events) == (min(moments), max(moments), len(of_session))

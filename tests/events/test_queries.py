@@ -10,7 +10,7 @@ import pytest
 
 from core.paging import InvalidCursor, Page
 from customers.models import Customer
-from events import queries
+from events import queries, session_queries
 from events.models import Event
 from events.rows import PREVIEW_CHARACTERS, EventRow, Exchange
 from events.store import EventFilter
@@ -106,7 +106,7 @@ def test_two_answers_are_both_shown(acme: Customer, sender: Sender) -> None:
 
 def test_sessions_come_newest_first_page_by_page(acme: Customer, sender: Sender) -> None:
     store(sender, [an_event(NOON + timedelta(minutes=number % 4), session_id=f"s{number}") for number in range(9)])
-    rows = every(lambda cursor: queries.sessions(acme.pk, before=cursor, limit=2))
+    rows = every(lambda cursor: session_queries.sessions(acme.pk, before=cursor, limit=2))
     assert [row.session_id for row in rows] == ["s7", "s3", "s6", "s2", "s5", "s1", "s8", "s4", "s0"]
 
 
@@ -117,7 +117,7 @@ def test_nobody_sees_anothers(acme: Customer, globex: Customer, sender: Sender) 
     assert queries.event(acme.pk, event_id) is not None
     assert queries.session(globex.pk, "s1") is None
     assert queries.event(globex.pk, event_id) is None
-    assert not queries.sessions(globex.pk, limit=9).rows
+    assert not session_queries.sessions(globex.pk, limit=9).rows
     assert not queries.session_events(globex.pk, "s1", limit=9).rows
     assert not queries.session_exchanges(globex.pk, "s1", limit=9).rows
     assert not queries.recent_events(globex.pk, limit=9).rows
@@ -183,7 +183,7 @@ def test_totals_add_hours_to_days(acme: Customer, sender: Sender) -> None:
 @pytest.mark.parametrize("cursor", ["!", "WzFd", "e30", "x" * 600])
 def test_a_made_up_cursor_is_refused(acme: Customer, cursor: str) -> None:
     for read in (
-        lambda: queries.sessions(acme.pk, before=cursor, limit=1),
+        lambda: session_queries.sessions(acme.pk, before=cursor, limit=1),
         lambda: queries.session_events(acme.pk, "s1", after=cursor, limit=1),
         lambda: queries.recent_events(acme.pk, after=cursor, limit=1),
     ):

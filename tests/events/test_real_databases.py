@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from core.clock import now
 from customers import accounts
 from customers.models import Customer
-from events import queries, retention, stores
+from events import queries, retention, session_queries, stores
 from events.drain import Drained, drain
 from events.histogram import Histogram
 from events.models import DailyRollup, DailyUsage, Event, HourlyRollup, InboxEntry, Session
@@ -86,7 +86,7 @@ def test_everything_comes_back_as_it_was_sent(acme: Customer, sender: Sender) ->
     assert str(page.rows[0].first.id) == sent[0]["id"]
     assert queries.totals(acme.pk, since=page.rows[0].first.timestamp).events == 2
     assert queries.recent_events(acme.pk, limit=10, only=EventFilter(tool="git_log", type="response")).rows
-    assert queries.sessions(acme.pk, limit=10).rows[0].session_id == "s1"
+    assert session_queries.sessions(acme.pk, limit=10).rows[0].session_id == "s1"
 
 
 def test_draining_twice_changes_nothing(sender: Sender) -> None:

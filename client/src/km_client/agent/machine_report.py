@@ -33,7 +33,7 @@ Told = dict[str, object]
 
 
 def describe(destination: Destination) -> Told:
-    """As of now. Reads two small files."""
+    """As of now. Reads a few small files."""
     ran = {str(one["name"]): one for one in _ran(display(destination.key))}
     plugins = {**{str(one["name"]): one for one in _installed(destination)}, **ran}
     machine = platform.machine().lower()
