@@ -92,11 +92,17 @@ def find(secret: str) -> ApiKey:
 
 def check_usable(key: ApiKey, *, at: datetime) -> None:
     """Raises `RevokedApiKey` or `ExpiredApiKey` unless `key` works at `at`."""
+    again = "run `km-client login` again on that machine" if is_login(key) else ""
     if key.revoked_at is not None:
-        raise RevokedApiKey(f"the API key `{key.prefix}…` was revoked", "issue a new one and replace it")
+        raise RevokedApiKey(f"the API key `{key.prefix}…` was revoked", again or "issue a new one and replace it")
     if key.expires_at is not None and key.expires_at <= at:
         why = "was replaced and its overlap is over" if key.replaced_by_id else "has expired"
-        raise ExpiredApiKey(f"the API key `{key.prefix}…` {why}", "use its replacement, or issue a new one")
+        raise ExpiredApiKey(f"the API key `{key.prefix}…` {why}", again or "use its replacement, or issue a new one")
+
+
+def is_login(key: ApiKey) -> bool:
+    """Whether a machine got this key by logging in, so that no other has it."""
+    return key_format.kind(key_format.ApiKey(key.prefix)) == "inst"
 
 
 def list_keys(customer: Customer) -> QuerySet[ApiKey]:

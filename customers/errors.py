@@ -119,6 +119,18 @@ class UnknownMachine(NotFound):
     code = "unknown_machine"
 
 
+class UnknownUserCode(NotFound):
+    code = "unknown_user_code"
+
+
+class PollRefused(ApiError):
+    """What a machine is answered until its login is confirmed: one of RFC 8628's words, and the seconds to wait."""
+
+    def __init__(self, word: str, interval: int | None = None) -> None:
+        super().__init__(word)
+        self.word, self.interval = word, interval
+
+
 class LastOwner(ApiError):
     """Somebody must stay who can let others in and out."""
 

@@ -85,25 +85,40 @@ def seen(principal: Principal, machine: str, user_agent: str, *, at: datetime) -
     """Note that `machine` asked. A program of somebody else's has no version of ours."""
     found = _CLIENT.match(user_agent)
     version = {"client_version": found[1]} if found else {}
-    _write(principal, machine, at, version)
+    _write(principal.customer_id, principal.key_id, machine, at, version)
 
 
 def report(principal: Principal, told: MachineReport, *, at: datetime) -> None:
     """Keep what a client says of its machine, in place of what it said before. Raises `InvalidRequest`."""
-    if not told.machine or len(told.machine) > MAX_MACHINE_CHARACTERS or not told.machine.isprintable():
+    if not is_machine_id(told.machine):
         raise InvalidRequest(
             f"`machine` has 1 to {MAX_MACHINE_CHARACTERS} printable characters", "send the id the client made"
         )
     columns: dict[str, object] = {
-        "name": _clean(told.name),
-        "os": _clean(told.os),
-        "platform": _clean(told.platform),
-        "client_version": _clean(told.client_version),
+        "name": clean(told.name),
+        "os": clean(told.os),
+        "platform": clean(told.platform),
+        "client_version": clean(told.client_version),
         "plugins": [_cleaned(each) for each in told.plugins],
         "redaction": None if told.redaction is None else _redaction(told.redaction),
         "reported_at": at,
     }
-    _write(principal, told.machine, at, columns)
+    _write(principal.customer_id, principal.key_id, told.machine, at, columns)
+
+
+def logged_in(key: ApiKey, machine: str, *, name: str, os: str, at: datetime) -> None:
+    """Note that `machine` has a key of its own now."""
+    _write(key.customer_id, key.public_id, machine, at, {"name": name, "os": os})
+
+
+def is_machine_id(text: str) -> bool:
+    """Whether a client may have made `text` for its machine."""
+    return 0 < len(text) <= MAX_MACHINE_CHARACTERS and text.isprintable()
+
+
+def clean(text: str) -> str:
+    """As one line that a page may show and PostgreSQL may store: nothing invisible, no half of a surrogate pair."""
+    return "".join(one if one.isprintable() else "�" for one in text)
 
 
 def listed(customer: Customer) -> QuerySet[Machine]:
@@ -188,35 +203,30 @@ def remove(
     return machine
 
 
-def _write(principal: Principal, machine: str, at: datetime, columns: dict[str, object]) -> None:
-    columns = {**columns, "last_seen_at": at, "key_id": principal.key_id}
-    rows = Machine.objects.filter(customer_id=principal.customer_id, machine=machine)
+def _write(customer_id: int, key_id: str, machine: str, at: datetime, columns: dict[str, object]) -> None:
+    columns = {**columns, "last_seen_at": at, "key_id": key_id}
+    rows = Machine.objects.filter(customer_id=customer_id, machine=machine)
     if rows.update(**columns):
         return
     with transaction.atomic():
-        made = Machine(customer_id=principal.customer_id, machine=machine, first_seen_at=at, **columns)
+        made = Machine(customer_id=customer_id, machine=machine, first_seen_at=at, **columns)
         Machine.objects.bulk_create([made], ignore_conflicts=True)  # another process of the same machine was first
-        own = Machine.objects.filter(customer_id=principal.customer_id).order_by("-last_seen_at", "-id")
+        own = Machine.objects.filter(customer_id=customer_id).order_by("-last_seen_at", "-id")
         Machine.objects.filter(
             pk__in=list(own.values_list("pk", flat=True)[MAX_MACHINES : MAX_MACHINES + 100])
         ).delete()
 
 
 def _redaction(told: RedactionReport) -> dict[str, object]:
-    redacted = {_clean(kind): times for kind, times in told.redacted.items()}
+    redacted = {clean(kind): times for kind, times in told.redacted.items()}
     return {"enabled": told.enabled, "patterns": told.patterns, "allowed": told.allowed, "redacted": redacted}
 
 
 def _cleaned(plugin: PluginReport) -> dict[str, object]:
     return {
-        "name": _clean(plugin.name),
-        "version": _clean(plugin.version),
-        "state": _clean(plugin.state),
-        "reason": _clean(plugin.reason),
-        "missing_features": [_clean(each) for each in plugin.missing_features],
+        "name": clean(plugin.name),
+        "version": clean(plugin.version),
+        "state": clean(plugin.state),
+        "reason": clean(plugin.reason),
+        "missing_features": [clean(each) for each in plugin.missing_features],
     }
-
-
-def _clean(text: str) -> str:
-    """As one line that a page may show and PostgreSQL may store: nothing invisible, no half of a surrogate pair."""
-    return "".join(one if one.isprintable() else "�" for one in text)

@@ -13,12 +13,13 @@ from django.db import models
 
 from core.clock import now
 from core.ids import public_id
-from customers import machine_rows
+from customers import device_rows, machine_rows
 from customers.audit_chain import GENESIS
 from customers.scopes import DEFAULT_SCOPES
 from customers.states import KeyState, State
 
 Machine = machine_rows.Machine
+DeviceGrant = device_rows.DeviceGrant
 
 
 class Feature(models.Model):

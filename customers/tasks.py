@@ -5,10 +5,16 @@ from __future__ import annotations
 from celery import shared_task
 
 from core import shared_clock
-from customers import revocation
+from customers import device_codes, revocation
 
 
 @shared_task(name="customers.forget_expired_tokens", ignore_result=True)
 def forget_expired_tokens() -> None:
     """Drop denials of tokens that are refused by their age alone."""
     revocation.forget_expired_tokens(at=shared_clock.now())
+
+
+@shared_task(name="customers.forget_logins", ignore_result=True)
+def forget_logins() -> None:
+    """Drop logins of machines that ended a day ago."""
+    device_codes.forget(at=shared_clock.now())

@@ -27,6 +27,7 @@ NEEDS: Mapping[str, Permission] = {
     "key_issue": Permission.MANAGE_KEYS,
     "key_rotate": Permission.MANAGE_KEYS,
     "key_revoke": Permission.MANAGE_KEYS,
+    "device_decide": Permission.WORK,
     "machine_remove": Permission.MANAGE_KEYS,
     "incident_acknowledge": Permission.WORK,
     "alert_rule_mute": Permission.WORK,

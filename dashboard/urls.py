@@ -9,6 +9,7 @@ from django.views.generic import RedirectView
 
 from dashboard import (
     components,
+    device_page,
     events_page,
     joining,
     machines_page,
@@ -57,6 +58,8 @@ urlpatterns = [
     path("settings/machines", machines_page.listed, name="machines"),
     path("settings/machines/<str:machine_id>", machines_page.shown, name="machine"),
     path("settings/machines/<str:machine_id>/remove", machines_page.remove, name="machine_remove"),
+    path("device", device_page.device, name="device"),
+    path("device/decide", device_page.decide, name="device_decide"),
     path("plugins/submissions", submissions.listed, name="submissions"),
     path(SUBMISSION, submissions.shown, name="submission"),
     path(f"{SUBMISSION}/withdraw", submissions.withdraw, name="submission_withdraw"),

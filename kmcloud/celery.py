@@ -37,5 +37,6 @@ app.conf.beat_schedule = {
     "deliver-alerts": {"task": "alerts.deliver", "schedule": 15.0, "options": {"expires": 15}},  # retries, lost kicks
     "forget-alerts": {"task": "alerts.forget", "schedule": crontab(minute="51", hour="3")},
     "expire-events": {"task": "events.expire", "schedule": crontab(minute="17")},  # hourly, off the crowded full hour
+    "forget-logins": {"task": "customers.forget_logins", "schedule": crontab(minute="47")},
     "forget-expired-tokens": {"task": "customers.forget_expired_tokens", "schedule": crontab(minute="43", hour="3")},
 }

@@ -35,6 +35,9 @@ ANYBODY, ANY_KEY, REVIEWER = "anybody", "any key", "a reviewer's signature"
 PLUGINS_OWN = "api/events"  # where a plugin's own token sends to, and nowhere else
 TAKES: dict[tuple[str, str], str] = {
     ("POST", "api/auth/exchange"): ANYBODY,
+    ("POST", "api/auth/device-code/start"): ANYBODY,
+    ("POST", "api/auth/device-code/poll"): ANYBODY,  # the body holds the device's code
+    ("POST", "api/auth/logout"): ANY_KEY,
     ("POST", "api/keys/report-leak"): ANYBODY,
     ("GET", "api/tuf/catalog/<path:path>"): ANYBODY,
     ("GET", "api/schema"): ANYBODY,

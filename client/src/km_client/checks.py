@@ -26,6 +26,7 @@ from km_client.errors import ClientError
 from km_client.overview import Overview
 from km_client.plugins.sandbox.kernel import probe
 from km_client.registry import listing
+from km_client.wrapping import coverage
 
 LOW_DISK_BYTES = 100 * 1024 * 1024  # a dozen segments: a busy session fills that within minutes
 
@@ -59,6 +60,7 @@ def _all() -> Iterator[Check]:
         yield from plugin_checks.leases(machine.told)
         yield from plugin_checks.plugins(machine.told, now=datetime.now(UTC))
         yield from listing.checks(datetime.now(UTC))
+        yield coverage.check()
     except (OSError, ClientError) as error:
         yield Check("data", "problem", f"{paths.data_dir()} cannot be used: {error}", "see that it is your directory")
 

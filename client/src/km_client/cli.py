@@ -18,6 +18,10 @@ from km_client.errors import ClientError
 
 VERBS = {
     "init": "connect this machine to Kilometers",
+    "login": "connect it by confirming a code in a browser",
+    "logout": "give its key back and forget it",
+    "wrap": "have MCP clients start their servers through the monitor",
+    "unwrap": "give MCP clients their configurations back, byte for byte",
     "monitor": "run an MCP server and record every message to and from it",
     "status": "what is recorded, shipped and waiting",
     "logs": "the recorded messages, one a line",
@@ -25,6 +29,7 @@ VERBS = {
     "config": "show and change settings",
     "plugins": "plugins on this machine: what each did, may do, and tried",
     "plugin": "write a plugin: make a project, check its manifest, build it",
+    "completion": "print what makes a shell complete all this",
     "agent": "the background process that ships recordings: start, stop, status",
 }
 BAD_USAGE = 2  # as argparse exits

@@ -81,6 +81,15 @@ class Config:
         return cast(tuple[str, ...], self._values["redaction.allow"].value)
 
     @property
+    def prices(self) -> tuple[float, float, str]:
+        """Of a million tokens read and written, and their currency."""
+        read, written, currency = (
+            self._values[f"cost.{name}"].value
+            for name in ("input_per_million_tokens", "output_per_million_tokens", "currency")
+        )
+        return cast(float, read), cast(float, written), cast(str, currency)
+
+    @property
     def sandbox(self) -> Level:
         return cast("Level", self._values["sandbox"].value)
 

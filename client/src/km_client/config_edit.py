@@ -53,6 +53,28 @@ def unset(name: str) -> bool:
     return True
 
 
+def rename(wrong: str, name: str) -> None:
+    """Move the value under a name that no setting has to the setting meant. A table that this empties goes."""
+    path = paths.config_file()
+    document = _document(path)
+    *tables, last = wrong.split(".")
+    above: list[Any] = [document]
+    for part in tables:
+        above.append(above[-1][part])
+    holder = above[-1] if above[-1] is document else above[-1].value
+    value = holder.item(last)  # with the comment behind it, which `[]` does not give of `true` and `false`
+    del above[-1][last]
+    for depth in range(len(tables), 0, -1):
+        if not above[depth]:
+            del above[depth - 1][tables[depth - 1]]
+    *tables, last = name.split(".")
+    table: Any = document
+    for part in tables:
+        table = table.setdefault(part, {})
+    table[last] = value
+    _write(path, document)
+
+
 def _steps(name: str) -> list[str]:
     if name.startswith(plugin_settings.PREFIX):
         return plugin_settings.parts(name)

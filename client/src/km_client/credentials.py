@@ -1,7 +1,7 @@
 """The API key on this machine: a file only its owner may read, because MCP clients pass no environment on.
 
     ~/.config/kilometers/credentials.toml   (0600)
-    api_key = "km_live_…"
+    api_key = "km_live_…"           or, if its owner wants that,   store = "keyring"
 
 Whoever else could read the key could have copied it, so a file with looser permissions is repaired and said so aloud.
 A key is proved well-formed whenever it is read; whether a server knows it is the server's to say.
@@ -21,12 +21,13 @@ from km_protocol import api_keys
 from km_protocol.api_keys import ApiKey
 from km_protocol.errors import MalformedKeyError
 
-from km_client import output, paths
+from km_client import output, paths, system_keyring
 from km_client.atomic_file import replace_file
 from km_client.errors import ClientError
 
 VARIABLE = "KM_API_KEY"
 PRIVATE = 0o600
+KEYRING = "keyring"
 
 
 class Credentials(NamedTuple):
@@ -42,9 +43,7 @@ def load(flag: str | None = None, environment: Mapping[str, str] | None = None) 
         return Credentials(parse(flag, "the command line"), "flag")
     if found := from_environment(environment):
         return found
-    path = paths.credentials_file()
-    kept = _read(path)
-    return Credentials(parse(kept, str(path)), str(path)) if kept else None
+    return kept()
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Credentials | None:
@@ -53,11 +52,38 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Credential
     return Credentials(parse(text, VARIABLE), VARIABLE) if text else None
 
 
+def kept() -> Credentials | None:
+    """The key this machine keeps, whatever the environment says."""
+    path = paths.credentials_file()
+    text = _read(path)
+    return Credentials(parse(text, str(path)), str(path)) if text else None
+
+
 def save(key: ApiKey) -> Path:
     """Keep `key` for every later session."""
     path = paths.credentials_file()
+    _forget_in_keyring(path)
     replace_file(path, f'api_key = "{key}"\n'.encode(), mode=PRIVATE)
     return path
+
+
+def save_in_keyring(key: ApiKey) -> str:
+    """Keep `key` in the system's keyring, and in the file that it is there. Returns its name. Raises `ClientError`."""
+    name = system_keyring.save(key)
+    replace_file(paths.credentials_file(), b'store = "keyring"\n', mode=PRIVATE)
+    return name
+
+
+def check_keyring() -> None:
+    """Raises `ClientError` where the system has no keyring that can be used."""
+    system_keyring.name()
+
+
+def forget() -> None:
+    """Keep no key any more."""
+    path = paths.credentials_file()
+    _forget_in_keyring(path)
+    path.unlink(missing_ok=True)
 
 
 def loose_mode(path: Path) -> int | None:
@@ -88,10 +114,15 @@ def _read(path: Path) -> str | None:
         raise ClientError(
             "bad_credentials", f"{path} cannot be read: {error.strerror}", f"run `chmod 600 {path}` as its owner"
         ) from None
-    key = fields.get("api_key")
+    key = system_keyring.load() if fields.get("store") == KEYRING else fields.get("api_key")
     if not isinstance(key, str):
         raise ClientError("bad_credentials", f"{path} holds no `api_key`", "run `km-client init` again")
     return key
+
+
+def _forget_in_keyring(path: Path) -> None:
+    if path.is_file() and KEYRING in path.read_text(encoding="utf-8", errors="replace"):
+        system_keyring.forget()
 
 
 def _repair(path: Path) -> None:

@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from km_client import output
+from km_client import output, tokens
 from km_client.agent.events import GAP_METHOD
 from km_client.agent.local_log import log_files, read_lines
+from km_client.tokens import Prices, Use
 
 FOLLOW_SECONDS = 0.2
 _LOST_WORDS = "not recorded"
@@ -37,6 +38,7 @@ class Fields(msgspec.Struct):
     duration_ms: float | None = None
     is_error: bool = False
     size: int = 0
+    message: msgspec.Raw = msgspec.Raw(b"")
 
 
 class Entry(NamedTuple):
@@ -104,8 +106,8 @@ def new_entries(directory: Path, wanted: Filter, place: Place) -> Iterator[Entry
         time.sleep(FOLLOW_SECONDS)
 
 
-def sentence(entry: Entry) -> str:
-    """One entry for a person."""
+def sentence(entry: Entry, prices: Prices | None = None) -> str:
+    """One entry for a person; with `prices`, also what it costs a model."""
     fields = entry.fields
     moment = fields.timestamp.astimezone()
     arrow = "-->" if fields.direction == "request" else "<--"
@@ -113,7 +115,14 @@ def sentence(entry: Entry) -> str:
     what = " ".join(filter(None, (fields.method or _NO_METHOD, fields.tool)))
     note = _LOST_WORDS if fields.method == GAP_METHOD else "ERROR" if fields.is_error else ""
     line = f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03d}  {arrow}  {fields.type:12}  {what:40}"
-    return f"{line}  {taken:>10}  {output.size(fields.size):>12}  {note}".rstrip()
+    use = token_use(entry) if prices else None
+    cost = f"{prices.words(use) if use else '':32}  " if prices else ""
+    return f"{line}  {taken:>10}  {output.size(fields.size):>12}  {cost}{note}".rstrip()
+
+
+def token_use(entry: Entry) -> Use | None:
+    """What the message of `entry` costs a model; `None` of messages that no model sees."""
+    return tokens.of_message(entry.fields.method, bytes(entry.fields.message))
 
 
 def _entry(line: bytes) -> Entry | None:

@@ -111,6 +111,8 @@ def _expressions(value: object) -> tuple[str, ...]:
     return tuple(expression(item) for item in items)
 
 
+_PRICE = _number(0, 1_000_000, "the currency")
+
 SETTINGS: dict[str, Setting] = {
     setting.name: setting
     for setting in (
@@ -146,6 +148,13 @@ SETTINGS: dict[str, Setting] = {
         ),
         Setting("redaction.enabled", None, True, _flag, "true", "take secrets out before anything is logged or sent"),
         Setting("redaction.allow", None, (), _expressions, '["sk-test-[a-z]+"]', "what looks secret but is none"),
+        Setting(
+            "cost.input_per_million_tokens", None, 0.0, _PRICE, "3", "what a model's reading costs, for `logs --tokens`"
+        ),
+        Setting(
+            "cost.output_per_million_tokens", None, 0.0, _PRICE, "15", "what its writing costs: a call's arguments"
+        ),
+        Setting("cost.currency", None, "USD", _text, "EUR", "the currency of both"),
     )
 }
 PATTERN_PREFIX = "redaction.patterns."

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from km_client.agent.redaction import RedactionRules, Redactor
-from km_client.agent.secret_patterns import PATTERNS
+from km_client.redaction.table import PATTERNS
 from km_protocol import api_keys
 
 REDACTOR = Redactor(RedactionRules())
@@ -103,8 +103,7 @@ def test_what_is_no_secret_keeps_its_bytes(harmless: object) -> None:
 def test_every_marker_is_found() -> None:
     for pattern in PATTERNS:
         for marker in pattern.markers:
-            found = REDACTOR._markers
-            assert found is not None and found.fullmatch(marker)
+            assert 0 in [start for _, start in REDACTOR._search.find(marker)]
 
 
 def test_secrets_are_counted_by_kind() -> None:

@@ -88,6 +88,20 @@ def test_a_line_for_a_person_says_everything_in_words(km: Km) -> None:
     assert "(not JSON-RPC)" in lines[5]
 
 
+@pytest.mark.usefixtures("session")
+def test_tokens_and_their_cost_are_shown_where_they_are_asked_for(km: Km) -> None:
+    assert "tokens" not in km("logs").out
+    km("config", "set", "cost.output_per_million_tokens", "1000000")
+    lines = km("logs", "--tokens").out.splitlines()
+    shipped = [json.loads(line) for line in km("logs", "--json").out.splitlines()]
+    with_cost = [json.loads(line) for line in km("logs", "--json", "--tokens").out.splitlines()]
+    used = with_cost[0]["tokens"]
+    assert used > 0 and with_cost[0]["tokens_of"] == "arguments" and with_cost[0]["cost"] == used
+    assert f"~{used} tokens  {used}.0000 USD" in lines[0] and "tokens" not in lines[5]
+    added = {"tokens", "tokens_of", "cost", "currency"}
+    assert [{key: said[key] for key in said.keys() - added} for said in with_cost] == shipped
+
+
 def test_an_empty_log_says_so_on_stderr(km: Km) -> None:
     done = km("logs")
     assert (done.code, done.out) == (0, "") and "nothing is logged" in done.err

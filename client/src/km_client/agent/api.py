@@ -101,6 +101,18 @@ class Api:
         """Ask for an access token. A good answer goes through `token_in`."""
         return self._call("POST", "/api/auth/exchange", json={"ApiKey": self._key})
 
+    def start_login(self, told: Mapping[str, object]) -> Answer:
+        """Ask for the codes of a login that a person is to confirm."""
+        return self._call("POST", "/api/auth/device-code/start", json=told)
+
+    def poll_login(self, device_code: str) -> Answer:
+        """Whether it is confirmed: 200 with the key, else 400 with `{"error": "authorization_pending"}` or another."""
+        return self._call("POST", "/api/auth/device-code/poll", json={"deviceCode": device_code})
+
+    def log_out(self) -> Answer:
+        """Give back the key of this machine's login."""
+        return self._call("POST", "/api/auth/logout", token=self._key)
+
     def subscription_status(self, token: str, machine: str = "") -> Answer:
         """`token` is an access token or a key; the lease in the answer is for `machine`, or for any if it is empty."""
         query = f"?{urlencode({'machine': machine})}" if machine else ""

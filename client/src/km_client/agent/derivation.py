@@ -15,7 +15,8 @@ from typing import NamedTuple, cast
 import msgspec
 from km_protocol.envelope import Direction, Event
 
-from km_client.agent import understanding
+from km_client.agent import exchange_records, understanding
+from km_client.agent.correlation import NO_EXCHANGE
 from km_client.agent.events import Place, Scene, as_it_travels, event_id, gap_event, message_event
 from km_client.agent.position import Position, Side
 from km_client.agent.redaction import Redactor
@@ -32,10 +33,13 @@ NOTHING = Mark(2**63 - 1, 0)  # no segment stands after it
 
 
 class Identity(NamedTuple):
-    """Which session: `run` names its directory, `session_id` is what the person sees."""
+    """Which session: `run` names its directory, `session_id` is what the person sees. `has_whole_messages` says how its
+    records are read.
+    """
 
     run: str
     session_id: str
+    has_whole_messages: bool = False
 
 
 class Moment(NamedTuple):
@@ -53,6 +57,7 @@ class Derivation:
         self.position = position
         self.redactions: dict[str, int] = {}
         self._redactor = redactor
+        self._exchange = NO_EXCHANGE
         self._splitters = {direction: FrameSplitter(KEEP_FRAME_BYTES) for direction in DIRECTIONS}
 
     @classmethod
@@ -75,6 +80,9 @@ class Derivation:
         if record.lost:
             side.frame, side.skip = after, 0
             return [*self._cut_line(direction, moment), *self._gaps(direction, record.lost, moment)]
+        if self.identity.has_whole_messages:
+            side.frame, side.skip = after, 0
+            return list(self._entry(direction, exchange_records.read(record.payload), moment))
         frames = splitter.feed(record.payload)
         unfinished = splitter.pending_bytes
         if not unfinished:
@@ -115,6 +123,13 @@ class Derivation:
             size = frame.size if len(messages) == 1 else len(message.content)
             yield self._message(message, self._next_place(direction, moment), moment, size, is_cut=frame.is_cut)
 
+    def _entry(self, direction: Direction, entry: exchange_records.Read, moment: Moment) -> Iterator[Event]:
+        self._exchange = entry.exchange
+        for message in entry.messages:
+            size = entry.size if len(entry.messages) == 1 else len(message.content)
+            yield self._message(message, self._next_place(direction, moment), moment, size, is_cut=entry.is_cut)
+        self._exchange = NO_EXCHANGE
+
     def _cut_line(self, direction: Direction, moment: Moment) -> Iterator[Event]:
         """What was recorded of the line in which a gap begins."""
         if frame := self._splitters[direction].flush():
@@ -132,7 +147,9 @@ class Derivation:
                 self.position.sequence += loss.bytes
 
     def _message(self, message: Message, at: Place, moment: Moment, size: int, *, is_cut: bool) -> Event:
-        relation = self.position.conversation.relate(message, at.direction, at.event_id, moment.monotonic_ns)
+        relation = self.position.conversation.relate(
+            message, at.direction, at.event_id, moment.monotonic_ns, self._exchange
+        )
         self.position.handshake.learn(message, relation, self._redactor)
         content, counts = self._redactor.redact(message.content)
         if counts:

@@ -57,7 +57,7 @@ class Tracker:
         self._log = log
         self._feed = feed
         self._file = checkpoint
-        self._identity = Identity(spool.name, session.session_id[:MAX_SESSION_ID])
+        self._identity = Identity(spool.name, session.session_id[:MAX_SESSION_ID], session.has_whole_messages)
         self._behind: Derivation | None = None
         self._parcels: deque[Parcel] = deque()
         self._seams: list[Marks] = []

@@ -131,6 +131,10 @@ class DirectionJournal:
             self.records += 1
             self.payload_bytes += len(data)
 
+    def close(self) -> None:
+        """Nothing will be appended any more."""
+        self._abandon()
+
     def _prepare(self, monotonic_ns: int, unix_ns: int) -> None:
         """What must stand before the next record: a new segment, the gap since the last one, or both."""
         if self._end >= self._limit:

@@ -77,6 +77,14 @@ class Recording:
             status.write_direction(self._status_fd, self.response)
             status.write_end(self._status_fd, exit_code, signal, unix_ns)
 
+    def close(self) -> None:
+        """Let go of every file, and with `status` of the lock: the run is over, though its process lives on."""
+        self.request.close()
+        self.response.close()
+        if self._status_fd >= 0:
+            os.close(self._status_fd)
+            self._status_fd = -1
+
     def _make(self) -> None:
         with self._making:
             if self._status_fd < 0:

@@ -36,6 +36,7 @@ from km_client.capture.losses import Loss
 from km_client.capture.recording import SESSION_FILE, STATUS_FILE
 from km_client.capture.status import Status, read_status
 
+VERSIONS = (1, 2)  # 2 is what runs of HTTP have, so that an older agent says that a newer client made them
 SETTLE_NS = 50_000_000  # a chunk is appended after it was forwarded: by then its answer may already stand recorded
 
 
@@ -52,7 +53,8 @@ START = Mark(1, HEADER_BYTES)
 class Session(NamedTuple):
     """What `session.json` says: who runs what for whom. `api_url` and `api_key` only if given to this run.
 
-    `plugins` are the paths of `--plugin`. A relay from before a field was there does not write it.
+    `plugins` are the paths of `--plugin`. `transport` is `stdio` or `http`, `url` the server's of the latter, without
+    credentials or query. A relay from before a field was there does not write it.
     """
 
     session_id: str
@@ -67,6 +69,13 @@ class Session(NamedTuple):
     api_key: str | None
     plugins: tuple[str, ...] = ()
     debug: bool = False
+    transport: str = "stdio"
+    url: str = ""
+
+    @property
+    def has_whole_messages(self) -> bool:
+        """Whether each record is a message (see `exchanges`), rather than a piece of a stream of lines."""
+        return self.transport != "stdio"
 
 
 class SpoolRecord(NamedTuple):
@@ -94,7 +103,7 @@ class SessionSpool:
         text = (self.path / SESSION_FILE).read_bytes()
         try:
             fields = json.loads(text)
-            if fields.pop("version") != 1:
+            if fields.pop("version") not in VERSIONS:
                 raise JournalError(f"{self.path} was made by a newer km-client")
             lists = {name: tuple(fields[name]) for name in ("command", "plugins") if name in fields}
             return Session(**{**fields, **lists})

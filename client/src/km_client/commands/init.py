@@ -1,6 +1,6 @@
 """Connect this machine to a Kilometers server: keep its address and an API key.
 
-    km-client init                                        asks for both
+    km-client init                                        asks for both (`km-client login` needs no key)
     km-client init --api-key km_live_… --api-url https://kilometers.example.com
     echo "$KEY" | km-client init                          for scripts, so that no key stands in a process list
     km-client init --registry-root root.json              whom to trust about plugins, as the operator gave it to you
@@ -17,16 +17,10 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from km_protocol.api_keys import ApiKey, display
+from km_protocol.api_keys import ApiKey
 
-from km_client import account, config, config_edit, credentials, output, paths
-from km_client.account import Account
-from km_client.agent.delivery import Destination
-from km_client.capture.spool import list_sessions
+from km_client import account, config, connecting, credentials
 from km_client.errors import ClientError
-from km_client.proxy.agent_starter import ensure_agent_running
-from km_client.registry.errors import RegistryError
-from km_client.registry.first_time import Provisioned, provision
 from km_client.settings import SETTINGS
 
 
@@ -45,25 +39,8 @@ def run(args: Namespace) -> int:
     key = _key(args.api_key)
     url = _url(args.api_url)
     found = None if args.offline else account.ask(url, key)
-    config_edit.set_value("api_url", url)
-    kept = credentials.save(key)
-    waiting = len(list_sessions(paths.journal_dir()))
-    started = _start_agent() if waiting else False
-    plugins = None if found is None or args.no_plugins else _provision(url, key, found.customer_id, args.registry_root)
-    if args.json:
-        answer = _answer(url, key, found) | {"waiting_sessions": waiting, "agent_started": started}
-        output.say_json(answer | {"registry": plugins.told() if plugins else None})
-        return 0
-    output.say(f"The key starting `{display(key)}` is kept in {kept}.")
-    output.say(_who(url, found))
-    if waiting:
-        output.say(f"{waiting} recorded session{'s' if waiting > 1 else ''} will be shipped now.")
-    for line in plugins.lines() if plugins else ():
-        output.wrapped(line, indent=2)
-    output.say(
-        "\nNext, put `km-client monitor --` before the command of an MCP server in your MCP client, for example:"
-    )
-    output.say("  km-client monitor --server-name files -- npx -y @modelcontextprotocol/server-filesystem ~/notes")
+    connected = connecting.connect(url, key, found, with_plugins=not args.no_plugins, root=args.registry_root)
+    connecting.tell(connected, in_json=args.json)
     return 0
 
 
@@ -89,39 +66,3 @@ def _url(flag: str | None) -> str:
         if answer:
             return str(config.checked(SETTINGS["api_url"], answer, "the input"))
     return settings.api_url
-
-
-def _provision(url: str, key: ApiKey, customer_id: str, root: Path | None) -> Provisioned | None:
-    """What came of the plugins; a server without a registry has none, and a failure undoes nothing of `init`."""
-    try:
-        return provision(Destination(url.rstrip("/"), key), customer_id, root)
-    except RegistryError as error:
-        if error.code != "registry_absent" or root is not None:
-            output.warn(f"no plugins were installed: {error.message}", error.hint)
-        return None
-
-
-def _start_agent() -> bool:
-    try:
-        return ensure_agent_running()
-    except OSError as error:
-        output.warn(f"the agent cannot be started: {error}", "run `km-client doctor`")
-        return False
-
-
-def _who(url: str, found: Account | None) -> str:
-    if found is None:
-        return f"Nothing was asked of {url}; `km-client doctor` will."
-    quota = f", {found.quota.limit:,} events a day" if found.quota and found.quota.limit else ""
-    return f"{url} knows it: customer {found.customer_id}, tier {found.tier} ({found.status}){quota}."
-
-
-def _answer(url: str, key: ApiKey, found: Account | None) -> dict[str, object]:
-    return {
-        "api_url": url,
-        "key": display(key),
-        "checked": found is not None,
-        "customer_id": found.customer_id if found else None,
-        "tier": found.tier if found else None,
-        "status": found.status if found else None,
-    }

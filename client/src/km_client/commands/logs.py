@@ -3,18 +3,21 @@
     km-client logs -n 20                   the last twenty
     km-client logs --follow --errors       errors, as they come
     km-client logs --method tools/call --json | jq .message
+    km-client logs --tokens                what each call costs a model, and the definitions in every prompt
 
 Secrets were taken out before anything was written here. `-->` is from client to server, `<--` from server to client.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from argparse import ArgumentParser, Namespace
 
-from km_client import paths
-from km_client.log_view import Entry, Filter, last_entries, new_entries, sentence
+from km_client import config, paths
+from km_client.log_view import Entry, Filter, last_entries, new_entries, sentence, token_use
+from km_client.tokens import Prices, Use
 
 DEFAULT_COUNT = 50
 
@@ -28,6 +31,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     kinds.add_argument("--responses", action="store_true", help="only responses, good ones and errors")
     parser.add_argument("--errors", action="store_true", help="only what went wrong")
     parser.add_argument("--session", metavar="ID", help="only this session (its beginning is enough)")
+    parser.add_argument("--tokens", action="store_true", help="also about how many tokens each costs a model")
     parser.add_argument("--json", action="store_true", help="each as one line of JSON, as it is shipped")
 
 
@@ -41,16 +45,17 @@ def run(args: Namespace) -> int:
 
 
 def _run(args: Namespace) -> None:
+    prices = Prices(*config.load().prices) if args.tokens else None
     wanted = Filter(args.method, _kinds(args), args.errors, args.session)
     entries, place = last_entries(paths.log_dir(), wanted, max(0, args.n))
     for entry in entries:
-        _print(entry, as_json=args.json)
+        _print(entry, prices, as_json=args.json)
     if not entries and not args.follow:
         sys.stderr.write("nothing is logged that matches\n  hint: `km-client status` shows what is recorded\n")
     if args.follow:
         sys.stdout.flush()
         for entry in new_entries(paths.log_dir(), wanted, place):
-            _print(entry, as_json=args.json)
+            _print(entry, prices, as_json=args.json)
             sys.stdout.flush()
 
 
@@ -60,8 +65,22 @@ def _kinds(args: Namespace) -> frozenset[str]:
     return frozenset({"response", "error"}) if args.responses else frozenset()
 
 
-def _print(entry: Entry, *, as_json: bool) -> None:
-    if as_json:
-        sys.stdout.write(entry.line.decode(errors="replace") + "\n")
-    else:
-        sys.stdout.write(sentence(entry) + "\n")
+def _print(entry: Entry, prices: Prices | None, *, as_json: bool) -> None:
+    if not as_json:
+        sys.stdout.write(sentence(entry, prices) + "\n")
+        return
+    line = entry.line.decode(errors="replace")
+    use = token_use(entry) if prices else None
+    if prices and use:  # beside what is shipped, whose bytes stay as they are
+        line = f"{line.rstrip()[:-1]},{_cost(use, prices)}}}"
+    sys.stdout.write(line + "\n")
+
+
+def _cost(use: Use, prices: Prices) -> str:
+    fields = {
+        "tokens": use.tokens,
+        "tokens_of": use.kind,
+        "cost": round(prices.cost(use), 8),
+        "currency": prices.currency,
+    }
+    return json.dumps(fields)[1:-1]

@@ -5,7 +5,11 @@ Give your MCP client this command in place of the server's:
     km-client monitor -- npx -y @modelcontextprotocol/server-everything
     km-client monitor --server-name notes -- uvx mcp-server-sqlite --db-path notes.db
     km-client monitor --plugin ./my-plugin -- uvx mcp-server-git
+    km-client monitor --url https://mcp.example.com/mcp
+    km-client monitor --url https://mcp.example.com/mcp --listen 127.0.0.1:0
 
+With `--url` the server is one that speaks HTTP: this command speaks stdio to the MCP client, or, with `--listen`, is a
+reverse proxy on this machine, and says where.
 Every byte passes unchanged, at once, in both directions; exit code and signals are the server's own. What could not be
 recorded never holds up the stream: it is counted and shown by `km-client status`. stdout belongs to MCP; what km-client
 has to say goes to stderr.
@@ -36,7 +40,7 @@ LAUNCHER_WORDS = {"run", "exec", "dlx", "tool", "x"}  # `uv run NAME`, `pnpm dlx
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.usage = "km-client monitor [OPTIONS] -- COMMAND [ARGUMENT …]"
+    parser.usage = "km-client monitor [OPTIONS] -- COMMAND [ARGUMENT …]\n       km-client monitor [OPTIONS] --url URL"
     parser.add_argument("--server-name", metavar="NAME", help="what to call the server (default: from its command)")
     parser.add_argument("--session-id", metavar="ID", help="what to call this session (default: a new UUIDv7)")
     parser.add_argument(
@@ -54,12 +58,32 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--api-key", metavar="KEY", help="ship with this key, not the stored one (or KM_API_KEY)")
     parser.add_argument("--api-url", metavar="URL", help="ship to this server (or KM_API_URL)")
+    remote = parser.add_argument_group("for a server that speaks HTTP")
+    remote.add_argument("--url", metavar="URL", help="the server's address, in place of a command")
+    remote.add_argument(
+        "--listen", metavar="HOST:PORT", help="be a reverse proxy at this address; 127.0.0.1:0 finds a port"
+    )
+    remote.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="send this header with every request; the value `env:VARIABLE` is that variable's",
+    )
+    remote.add_argument(
+        "--transport",
+        choices=("auto", "http", "sse"),
+        default="auto",
+        help="Streamable HTTP, or the SSE of 2024-11-05; `auto` finds out (only without --listen)",
+    )
     parser.add_argument("command", nargs=REMAINDER, metavar="-- COMMAND", help="the MCP server and its arguments")
 
 
 def run(args: Namespace) -> int:
     """Relay until the server has ended, then end this process as the server ended."""
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
+    if args.url is not None or args.listen is not None:
+        return _remote(args, command)
     if not command:
         hint = "put its command after `--`: km-client monitor -- npx -y @modelcontextprotocol/server-everything"
         raise ClientError("no_command", "no MCP server was given", hint, exit_code=2)
@@ -67,11 +91,40 @@ def run(args: Namespace) -> int:
     from km_client.proxy import session  # noqa: PLC0415 - loaded while the server starts, not before
 
     run_id = _uuid7(time.time_ns() // 1_000_000, os.urandom(10))
-    args.debug = debug = args.debug or os.environ.get("KM_DEBUG", "0") not in ("", "0")
+    args.debug = debug = _debug(args)
     code = session.run(
         server, run_id, _description(args, command, run_id), say=say, debug=say if debug else lambda _: None
     )
     os._exit(code)  # at once: nothing is left to do, and nothing that still runs needs to end first
+
+
+def _remote(args: Namespace, command: list[str]) -> int:
+    """Stand before a server that speaks HTTP."""
+    if command or not args.url:
+        message = "there is both --url and a command" if command else "--listen needs --url"
+        raise ClientError("two_servers" if command else "no_url", message, "give one server", exit_code=2)
+    from km_client.proxy.http import monitoring  # noqa: PLC0415 - a stdio server's start must not wait for this
+
+    args.debug = _debug(args)
+    target = monitoring.parse_url(args.url)
+
+    def describe(run_id: str) -> dict[str, object]:
+        args.server_name = args.server_name or target.authority
+        return _description(args, [], run_id) | {"version": 2, "transport": "http", "url": target.shown}
+
+    code = monitoring.run(
+        target,
+        args,
+        describe=describe,
+        new_id=lambda: _uuid7(time.time_ns() // 1_000_000, os.urandom(10)),
+        say=say,
+        debug=say if args.debug else lambda _: None,
+    )
+    os._exit(code)  # as above
+
+
+def _debug(args: Namespace) -> bool:
+    return bool(args.debug) or os.environ.get("KM_DEBUG", "0") not in ("", "0")
 
 
 def say(text: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,6 +23,8 @@ from km_client.credentials import Credentials
 from km_client.errors import ClientError
 from km_client.overview import Overview, Told
 from km_client.plugins import words
+from km_client.wrapping import coverage
+from km_client.wrapping.wrapper import Result
 
 
 class Findings(NamedTuple):
@@ -32,6 +35,7 @@ class Findings(NamedTuple):
     account: Account | None
     problem: str
     machine: Overview
+    clients: list[Result]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -50,17 +54,17 @@ def run(args: Namespace) -> int:
 
 def _find(*, offline: bool) -> Findings:
     settings = config.load()
-    machine = overview.look()
+    machine, clients = overview.look(), coverage.survey(Path.cwd())
     try:
         key = credentials.load()
     except ClientError as error:
-        return Findings(settings, None, None, error.message, machine)
+        return Findings(settings, None, None, error.message, machine, clients)
     if key is None or offline:
-        return Findings(settings, key, None, "" if key else NO_KEY, machine)
+        return Findings(settings, key, None, "" if key else NO_KEY, machine, clients)
     try:
-        return Findings(settings, key, account.ask(settings.api_url, key.api_key), "", machine)
+        return Findings(settings, key, account.ask(settings.api_url, key.api_key), "", machine, clients)
     except ClientError as error:
-        return Findings(settings, key, None, error.message, machine)
+        return Findings(settings, key, None, error.message, machine, clients)
 
 
 def _show(found: Findings) -> None:
@@ -76,6 +80,7 @@ def _show(found: Findings) -> None:
         ("refused", f"{machine.refused_kept:,} events"),
         ("redacted", f"{redacted:,} secrets"),
         ("lost", _lost_words(machine)),
+        ("covered", coverage.words(found.clients)),
     ]
     rows += [("delivery", _delivery_words(health)) for health in machine.deliveries]
     output.pairs(rows + _told_rows(machine.told, datetime.now(UTC)))
@@ -84,6 +89,9 @@ def _show(found: Findings) -> None:
         output.table(
             ("session", "server", "state", "events", "waiting", "note"), (_row(session) for session in machine.sessions)
         )
+    if rows_of_clients := coverage.rows(found.clients):
+        output.say()
+        output.table(("client", "server", "coverage", "note"), rows_of_clients)
 
 
 def _account_words(found: Findings) -> str:
@@ -148,6 +156,7 @@ def _answer(found: Findings) -> dict[str, Any]:
         },
         "plugins": msgspec.to_builtins(machine.told.plugins),
         "leases": msgspec.to_builtins(machine.told.accounts),
+        "clients": [coverage.answer(result) for result in found.clients],
         "sessions": msgspec.to_builtins(machine.sessions),
         "deliveries": msgspec.to_builtins(machine.deliveries),
         "totals": msgspec.to_builtins(machine.totals),

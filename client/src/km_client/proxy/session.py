@@ -34,14 +34,14 @@ SIGNALLED = 128  # + the signal: what a shell says of a program that a signal en
 
 def run(server: ServerProcess, run_id: str, description: Mapping[str, object], *, say: Say, debug: Say) -> int:
     """Relay and record until the server has ended. Returns the exit code that tells how it ended."""
-    journal_dir = _journal_dir(say)
-    housekeeper = Housekeeper(journal_dir, _bytes_from("KM_JOURNAL_CAP_BYTES", cap.CAP_BYTES, say), say)
+    journal_dir = journal_directory(say)
+    housekeeper = Housekeeper(journal_dir, bytes_from("KM_JOURNAL_CAP_BYTES", cap.CAP_BYTES, say), say)
     recording = Recording(
         journal_dir / run_id,
         description,
-        on_failure=lambda error: say(_failure(error)),
+        on_failure=lambda error: say(failure_text(error)),
         on_rotation=housekeeper.wake,
-        segment_bytes=_bytes_from("KM_JOURNAL_SEGMENT_BYTES", SEGMENT_BYTES, say),
+        segment_bytes=bytes_from("KM_JOURNAL_SEGMENT_BYTES", SEGMENT_BYTES, say),
     )
     recording.start()
     housekeeper.start()
@@ -56,12 +56,14 @@ def run(server: ServerProcess, run_id: str, description: Mapping[str, object], *
     return ended if ended >= 0 else SIGNALLED - ended
 
 
-def _failure(error: OSError) -> str:
+def failure_text(error: OSError) -> str:
+    """What a person is told when recording fails."""
     place = f" ({error.filename})" if error.filename else ""
     return f"cannot record: {error.strerror or error}{place}; the stream goes on, and what is missed is counted"
 
 
-def _journal_dir(say: Say) -> Path:
+def journal_directory(say: Say) -> Path:
+    """Where to record; if nobody knows, a place where nothing can be."""
     try:
         return paths.journal_dir()
     except ClientError as error:
@@ -69,7 +71,8 @@ def _journal_dir(say: Say) -> Path:
         return Path(os.devnull) / "journal"  # no directory can be made there: the losses are counted as any others
 
 
-def _bytes_from(variable: str, default: int, say: Say) -> int:
+def bytes_from(variable: str, default: int, say: Say) -> int:
+    """A size from the environment; what is none is said and not used."""
     text = os.environ.get(variable, "")
     if text and not (text.isascii() and text.isdigit() and int(text) > 0):
         say(f"{variable} must be a number of bytes, not `{text}`; using {default}")

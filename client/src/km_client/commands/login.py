@@ -1,0 +1,77 @@
+"""Connect this machine to a Kilometers server by confirming a code in a browser: no key is copied by hand.
+
+    km-client login                                       asks the server that is set, or the one of --api-url
+    km-client login --api-url https://kilometers.example.com
+    km-client login --no-browser                          for a machine without one: open the page on another
+
+The machine gets a key of its own, which `km-client logout` here, or Settings → Machines in the dashboard, takes away
+again. It is kept in a file that only you can read, or with --keyring in the keyring of your system.
+"""
+
+from __future__ import annotations
+
+import sys
+import webbrowser
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from km_client import account, config, connecting, credentials, device_login, output, paths
+from km_client.agent.api import Api
+from km_client.device_login import Begun
+from km_client.entitlement.machine import machine_id
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--api-url", metavar="URL", help="the server's address (or KM_API_URL)")
+    parser.add_argument("--no-browser", action="store_true", help="open no browser here; show the address only")
+    parser.add_argument("--keyring", action="store_true", help="keep the key in the system's keyring, not in a file")
+    parser.add_argument(
+        "--registry-root", metavar="FILE", type=Path, help="the registry's root (default: the server's)"
+    )
+    parser.add_argument("--no-plugins", action="store_true", help="install no plugins")
+    parser.add_argument("--json", action="store_true", help="answer in JSON; the code goes to stderr")
+
+
+def run(args: Namespace) -> int:
+    url = config.load({"api_url": args.api_url}).api_url
+    if args.keyring:
+        credentials.check_keyring()
+    api = Api(url, "")
+    try:
+        begun = device_login.begin(api, machine=machine_id(paths.machine_file()))
+        _show(begun, opens=not args.no_browser)
+        logged_in = device_login.wait(api, begun)
+    finally:
+        api.close()
+    connected = connecting.connect(
+        url,
+        logged_in.key,
+        account.ask(url, logged_in.key),
+        with_plugins=not args.no_plugins,
+        root=args.registry_root,
+        in_keyring=args.keyring,
+    )
+    connecting.tell(connected, in_json=args.json)
+    return 0
+
+
+def _show(begun: Begun, *, opens: bool) -> None:
+    """On stderr, so that it can be read whatever becomes of the answer. Both are the server's words."""
+    is_opened = opens and _open(begun.complete_page)
+    page = output.printable(begun.page if not is_opened else begun.complete_page)
+    how = "A browser was opened at" if is_opened else "Open"
+    sys.stderr.write(
+        f"\n  {how} {page}\n  and confirm the code  {output.printable(begun.user_code)}\n\n"
+        f"Waiting for up to {begun.expires_in / 60:.0f} minutes; Ctrl-C gives up.\n"
+    )
+    sys.stderr.flush()
+
+
+def _open(page: str) -> bool:
+    """Whether a browser was started. A server's word may be any text: only a web page is opened."""
+    if not page.startswith(("https://", "http://")):
+        return False
+    try:
+        return webbrowser.open(page)
+    except webbrowser.Error:
+        return False

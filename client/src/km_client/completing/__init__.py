@@ -1,0 +1,1 @@
+"""What a shell offers after `km-client`: read off the commands' own parsers, written for each shell."""

@@ -1,0 +1,243 @@
+"""One client's connection to the listener, and the connection to the server that goes with it.
+
+    client ──request──▶ checked ──▶ dialled at the first request ──▶ server
+           ◀─ every piece is sent on as it comes, then shown to the tape ─┘
+
+The two live and end together: a server that closes an idle connection is seen to do so by the client, a reset reaches
+the other side as a reset, and a client that leaves closes the server's side at once. So what a client sees is what it
+would see without us, its retries included, and no two clients ever share a connection. Nothing is held back: neither a
+request nor an answer is read further than one piece ahead of who takes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from km_client.proxy.http import bodies, heads
+from km_client.proxy.http.bodies import Body, ChunkedBody, LengthBody, encode_chunk
+from km_client.proxy.http.dialling import DialError
+from km_client.proxy.http.gateway import Gateway, refusal_of
+from km_client.proxy.http.heads import BadMessageError, RequestHead, ResponseHead
+from km_client.proxy.http.tape import Tape
+from km_client.proxy.http.wire import Wire
+
+HEAD_SECONDS = 10.0  # from the first byte of a head to its last: a client that needs longer does it on purpose
+IDLE_SECONDS = 300.0  # between two requests; servers close after five to sixty
+LINGER_SECONDS = 1.0
+STALL_SECONDS = 60.0  # without a byte of a body that was announced
+SWITCHING = 101
+Frame = Callable[[bytes], bytes]
+
+
+class Connection:
+    """`serve()` returns when the connection is over, in whatever way; it raises nothing."""
+
+    def __init__(self, client: Wire, gateway: Gateway) -> None:
+        self._client = client
+        self._gateway = gateway
+        self._server: Wire | None = None
+        self._has_answered = False
+
+    async def serve(self) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._client.on_lost = task.cancel
+        try:
+            while await self._exchange():
+                pass
+            if self._server:
+                self._server.close()
+        except BadMessageError as error:
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._refuse(error)
+        except (ConnectionError, asyncio.CancelledError, OSError):
+            self._client.abort()
+        finally:
+            self._client.close()
+            if self._server:
+                self._server.abort()
+
+    async def _exchange(self) -> bool:
+        """One request and its response; whether another may follow."""
+        taken = await self._head()
+        if taken is None:
+            return False
+        head, rest = taken
+        self._has_answered = False
+        self._gateway.guard.check(head)
+        body = bodies.request_body(head)
+        first = body.feed(rest)
+        tape = self._gateway.tape(head)
+        try:
+            return await self._pass_on(head, body, first, tape)
+        except asyncio.CancelledError:
+            tape.client_left()
+            raise
+        except (ConnectionError, BadMessageError) as error:
+            tape.failed(f"the exchange broke off: {error}")
+            raise
+        finally:
+            tape.close()
+
+    async def _head(self) -> tuple[RequestHead, bytes] | None:
+        """The next request; `None` where there is none any more."""
+        loop = asyncio.get_running_loop()
+        idle = loop.call_later(IDLE_SECONDS, self._client.close)
+        if self._server:
+            self._server.on_lost = self._client.close
+        data = await self._client.receive()
+        idle.cancel()
+        if self._server:
+            self._server.on_lost = None
+        deadline = loop.time() + HEAD_SECONDS
+        while (taken := heads.take_head(data.lstrip(b"\r\n") if data[:1] in b"\r\n" else data)) is None:
+            if not data or self._client.is_lost:
+                return None
+            data += await _within(deadline - loop.time(), self._client.receive(), "the head of the request")
+        return heads.parse_request(taken[0]), taken[1]
+
+    async def _pass_on(self, head: RequestHead, body: Body, first: bytes, tape: Tape) -> bool:
+        try:
+            server = await self._connected()
+        except DialError as error:
+            tape.failed(str(error))
+            self._gateway.complain(error)
+            self._client.send(self._gateway.cannot_reach(error))
+            await self._linger()
+            return False
+        frame = _framing(body)
+        server.send(heads.encode_request(self._gateway.to_server(head)) + _framed(frame, first, body))
+        tape.request(first)
+        upload = None
+        if body.is_whole:
+            tape.request_ended()
+            self._client.put_back(body.rest)
+        else:
+            upload = asyncio.create_task(self._upload(body, frame, server, tape))
+            upload.add_done_callback(lambda done: _end_both(done, server))
+        try:
+            goes_on = await self._answer(head, server, tape)
+        except (ConnectionError, BadMessageError):
+            if upload and upload.done() and not upload.cancelled() and (cause := upload.exception()):
+                raise cause from None
+            raise
+        finally:
+            if upload and not upload.done():
+                upload.cancel()
+        if upload and upload.cancelling():  # answered before it was asked to the end: nobody knows what comes next
+            await asyncio.wait([upload])
+            await self._linger()
+            return False
+        return goes_on
+
+    async def _connected(self) -> Wire:
+        """Raises `DialError`."""
+        if self._server is None:
+            self._server = await self._gateway.dialler.dial()
+        elif self._server.has_more() or self._server.is_lost:
+            raise ConnectionResetError("the server ended the connection")
+        return self._server
+
+    async def _upload(self, body: Body, frame: Frame, server: Wire, tape: Tape) -> None:
+        while not body.is_whole:
+            data = await _within(STALL_SECONDS, self._client.receive(), "the body of the request")
+            if not data:
+                raise ConnectionResetError("the client ended in the middle of its request")
+            content = body.feed(data)
+            server.send(_framed(frame, content, body))
+            tape.request(content)
+            await server.flushed()
+        tape.request_ended()
+        self._client.put_back(body.rest)
+
+    async def _answer(self, request: RequestHead, server: Wire, tape: Tape) -> bool:
+        """Pass the response on; whether another request may follow."""
+        while True:
+            head, rest = await _response_head(server)
+            if head.status >= 200 or head.status == SWITCHING:
+                break
+            self._client.send(heads.encode_response(self._gateway.to_client(head)))
+            server.put_back(rest)
+        if head.status == SWITCHING:
+            raise BadMessageError("the server switched to another protocol, which nobody asked for", 502)
+        body = bodies.response_body(head, request.method)
+        is_measured = isinstance(body, LengthBody)
+        goes_on = request.minor == 1 and heads.stays_open(request) and heads.stays_open(head)
+        frame = _plain if is_measured or request.minor == 0 else encode_chunk
+        content = body.feed(rest)
+        shown = self._gateway.to_client(head, chunked=frame is encode_chunk, closes=not goes_on)
+        self._has_answered = True
+        self._client.send(heads.encode_response(shown) + _framed(frame, content, body))
+        tape.response(head)
+        tape.data(content)
+        while not body.is_whole:
+            await self._client.flushed()
+            data = await server.receive()
+            if not data and not body.end():
+                raise ConnectionResetError("the server closed the connection in the middle of its answer")
+            content = body.feed(data)
+            self._client.send(_framed(frame, content, body))
+            tape.data(content)
+        tape.ended()
+        if body.rest:
+            raise BadMessageError("the server sent more than its answer", 502)
+        return goes_on and not server.is_lost
+
+    async def _refuse(self, error: BadMessageError) -> None:
+        """Answer what is no proper request, then read no more of it. In the middle of an answer: a reset."""
+        if self._has_answered:
+            self._client.abort()
+            return
+        self._gateway.debug(f"refused with {error.status}: {error}")
+        self._client.send(refusal_of(error))
+        await self._linger()
+
+    async def _linger(self) -> None:
+        """Take what the client still sends: closing before would make the system throw our answer away (§9.6)."""
+        if self._client.transport.can_write_eof() and not self._client.is_lost:
+            self._client.transport.write_eof()
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while await self._client.receive():
+                    pass
+
+
+def _end_both(upload: asyncio.Task[None], server: Wire) -> None:
+    """What went wrong with the request ends the exchange; who waits for the answer then looks why."""
+    if not upload.cancelled() and upload.exception():
+        server.abort()
+
+
+async def _response_head(server: Wire) -> tuple[ResponseHead, bytes]:
+    data = b""
+    while (taken := heads.take_head(data)) is None:
+        more = await server.receive()
+        if not more:
+            raise ConnectionResetError("the server closed the connection without an answer")
+        data += more
+    return heads.parse_response(taken[0]), taken[1]
+
+
+async def _within(seconds: float, receiving: object, what: str) -> bytes:
+    try:
+        async with asyncio.timeout(max(0.0, seconds)):
+            data: bytes = await receiving  # type: ignore[misc]
+            return data
+    except TimeoutError:
+        raise BadMessageError(f"{what} did not come in time", 408) from None
+
+
+def _framing(body: Body) -> Frame:
+    return encode_chunk if isinstance(body, ChunkedBody) else _plain
+
+
+def _plain(content: bytes) -> bytes:
+    return content
+
+
+def _framed(frame: Frame, content: bytes, body: Body) -> bytes:
+    """`content` as it goes out, with the end of the coding where the body ends."""
+    data = frame(content) if content else b""
+    return data + bodies.LAST_CHUNK if body.is_whole and frame is encode_chunk else data

@@ -1,0 +1,105 @@
+"""The server a run is for: its URL taken apart, and what may be shown or written down of it.
+
+target = parse_url("https://user:pw@mcp.example.com/v1/mcp?key=secret")
+target.host, target.port, target.path     ->  "mcp.example.com", 443, "/v1/mcp?key=secret"
+target.shown                              ->  "https://mcp.example.com/v1/mcp"
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from km_client.errors import ClientError
+
+HINT = "give the server's address: km-client monitor --url https://mcp.example.com/mcp"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?")
+_TARGET = re.compile(r"/[\x21-\x7e]*")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\x21-\x7e\x80-\U0010ffff](?:[\t\x20-\x7e\x80-\U0010ffff]*[\x21-\x7e\x80-\U0010ffff])?|")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`path` is what stands in a request line, the query with it. `authorization` comes from `user:password@`."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    authorization: str = ""
+
+    @property
+    def authority(self) -> str:
+        """What `Host` says: without the port where it is the scheme's own (RFC 9110 §7.2)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def origin(self) -> str:
+        return f"{self.scheme}://{self.authority}"
+
+    @property
+    def endpoint(self) -> str:
+        """The path without its query."""
+        return self.path.partition("?")[0]
+
+    @property
+    def shown(self) -> str:
+        """Neither credentials nor a query, which may hold a key."""
+        return self.origin + self.endpoint
+
+
+def parse_url(text: str) -> Target:
+    """Raises `ClientError`."""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise ClientError("bad_url", f"--url is not a URL: {error}", HINT, exit_code=2) from None
+    if parts.scheme not in _DEFAULT_PORTS or not host:
+        raise ClientError("bad_url", "--url must begin with https:// or http:// and name a host", HINT, exit_code=2)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    try:
+        host = host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        host = ""
+    if not _HOST.fullmatch(host) or not _TARGET.fullmatch(path) or port == 0:
+        hint = "percent-encode what is not plain ASCII"
+        raise ClientError("bad_url", "--url has a host, port or path that no request can carry", hint, exit_code=2)
+    return Target(parts.scheme, host, port or _DEFAULT_PORTS[parts.scheme], path, _basic(parts.netloc))
+
+
+def parse_headers(given: list[str]) -> list[tuple[bytes, bytes]]:
+    """`--header` as fields; a value `env:NAME` is that variable's. Raises `ClientError`, which shows no value."""
+    headers = []
+    for text in given:
+        name, colon, value = text.partition(":")
+        value = value.strip(" \t")
+        if not colon or not _NAME.fullmatch(name):
+            hint = "for example --header 'Authorization: env:NOTES_TOKEN'"
+            raise ClientError("bad_header", "--header must be `Name: value`", hint, exit_code=2)
+        if value.startswith("env:"):
+            value = _from_environment(value.removeprefix("env:"), name)
+        if not _VALUE.fullmatch(value):
+            hint = "it may hold no line break or other control character"
+            raise ClientError("bad_header", f"--header {name}: its value cannot be sent", hint, exit_code=2)
+        headers.append((name.encode(), value.encode()))
+    return headers
+
+
+def _from_environment(variable: str, name: str) -> str:
+    value = os.environ.get(variable)
+    if value is None:
+        hint = f"set {variable} where the MCP client starts km-client, for example in the `env` of its configuration"
+        raise ClientError("bad_header", f"--header {name}: the variable {variable} is not set", hint, exit_code=2)
+    return value
+
+
+def _basic(netloc: str) -> str:
+    user, at, _ = netloc.rpartition("@")
+    return "Basic " + base64.b64encode(unquote(user).encode()).decode() if at else ""

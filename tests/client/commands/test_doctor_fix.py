@@ -1,0 +1,100 @@
+"""`doctor --fix` mends what loses nothing, says each thing, and leaves everything else alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from km_client.agent import presence
+
+from tests.client.agent.conftest import Record
+from tests.client.agent.recorder import call
+from tests.client.commands.conftest import Km
+from tests.end_to_end.waiting import eventually
+from tests.fakes.ingest_server import IngestServer
+
+
+@pytest.fixture(autouse=True)
+def healthy(km: Km, server: IngestServer) -> None:
+    assert km("init", "--api-key", server.new_key(), "--api-url", server.url).code == 0
+
+
+def mended(km: Km) -> dict[str, str]:
+    """name → words of each thing that was mended."""
+    return {each["name"]: each["words"] for each in json.loads(km("doctor", "--fix", "--json").out)["mended"]}
+
+
+def test_a_machine_that_works_is_left_as_it_is(km: Km, machine: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (machine / "config").rglob("*")}
+    done = km("doctor", "--fix")
+    assert done.code == 0 and "mended" not in done.out
+    assert {path: path.stat().st_mtime_ns for path in (machine / "config").rglob("*")} == before
+
+
+def test_files_that_others_can_read_are_taken_back(km: Km, machine: Path, record: Record) -> None:
+    record().end()
+    loose = [machine / "config", machine / "config" / "credentials.toml", machine / "data" / "journal" / "run-1"]
+    for path in loose:
+        path.chmod(path.stat().st_mode | 0o055)
+    assert "could be read by others" in mended(km)["permissions"]
+    assert [path.stat().st_mode & 0o077 for path in loose] == [0, 0, 0]
+
+
+def test_a_link_to_somewhere_else_keeps_its_permissions(km: Km, machine: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("not ours to change")
+    elsewhere.chmod(0o644)
+    (machine / "data" / "log").mkdir(parents=True, mode=0o700)
+    (machine / "data" / "log" / "link").symlink_to(elsewhere)
+    mended(km)
+    assert elsewhere.stat().st_mode & 0o777 == 0o644
+
+
+def test_only_old_leftovers_are_deleted(km: Km, machine: Path) -> None:
+    old, new = (machine / "config" / f".config.toml.{name}" for name in ("old", "new"))
+    for path in (old, new):
+        path.write_text("half")
+        path.chmod(0o600)
+    os.utime(old, (time.time() - 7200, time.time() - 7200))
+    assert "config.toml.old" in mended(km)["leftovers"]
+    assert not old.exists() and new.exists()
+
+
+@pytest.mark.parametrize(
+    ("written", "left"),
+    [
+        ('# mine\nlog_levle = "debug"\n', '# mine\nlog_level = "debug"\n'),
+        ("[redaction]\nenabeld = false # off\n", "[redaction]\nenabled = false # off\n"),
+        ("[agnet]\nidle_seconds = 5\n", "[agent]\nidle_seconds = 5\n"),
+    ],
+)
+def test_a_misspelt_setting_is_renamed_and_the_rest_kept(km: Km, machine: Path, written: str, left: str) -> None:
+    path = machine / "config" / "config.toml"
+    path.write_text(written)
+    path.chmod(0o600)
+    assert "is now" in mended(km)["config"]
+    assert path.read_text().split() == left.split()
+    assert km("config", "list").code == 0
+
+
+@pytest.mark.parametrize(
+    "written",
+    ['colour = "red"\n', 'log_levle = "loud"\n', 'log_level = "info"\nlog_levle = "debug"\n', "log_level = \n"],
+)
+def test_what_is_not_certain_stays_with_the_person(km: Km, machine: Path, written: str) -> None:
+    path = machine / "config" / "config.toml"
+    path.write_text(written)
+    path.chmod(0o600)
+    done = km("doctor", "--fix")
+    assert done.code == 1 and path.read_text() == written
+
+
+@pytest.mark.usefixtures("with_agents")
+def test_an_agent_that_is_waited_for_is_started(km: Km, record: Record) -> None:
+    session = record()
+    session.request(call(1))
+    assert "started" in mended(km)["agent"]
+    eventually(lambda: presence.running_pid() is not None)

@@ -1,0 +1,132 @@
+"""The addresses of a login by code, in both spellings: what existing clients and RFC 8628 read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.test import Client
+
+from core.clock import now
+from customers import accounts, device_codes, device_views
+from customers.api_keys import Issued
+from customers.device_views import GRANT_TYPE
+from customers.models import ApiKey, Customer, DeviceGrant, Member
+from tests.customers.answers import Call, code
+
+START, POLL = "/api/auth/device-code/start", "/api/auth/device-code/poll"
+TOLD = {"clientId": "km 0.3", "machine": "9f2c61d0", "machineName": "ann-laptop", "os": "Linux", "unknown": 1}
+
+
+@pytest.fixture
+def ann(acme: Customer) -> Member:
+    return accounts.add_member(acme, "ann@acme.example", "correct horse battery staple", "owner", at=now())
+
+
+def approve(user_code: str, by: Member) -> None:
+    device_codes.decide(device_codes.waiting(user_code, at=now()), approved=True, by=by, at=now())
+
+
+def form(client: Client, path: str, **fields: str) -> tuple[int, dict[str, Any]]:
+    answer = client.generic("POST", path, urlencode(fields), content_type="application/x-www-form-urlencoded")
+    assert answer.headers["Cache-Control"] == "no-store"
+    return answer.status_code, answer.json()
+
+
+def test_existing_clients_read_camel_case(call: Call, ann: Member) -> None:
+    status, codes = call("POST", START, TOLD)
+    assert status == 200
+    assert set(codes) == {
+        "deviceCode", "userCode", "verificationUri", "verificationUriComplete", "expiresIn", "interval"
+    }  # fmt: skip
+    assert codes["verificationUriComplete"] == f"{codes['verificationUri']}?user_code={codes['userCode']}"
+    assert (codes["expiresIn"], codes["interval"]) == (600, 5)
+    asked = {"deviceCode": codes["deviceCode"]}
+    assert call("POST", POLL, asked) == (400, {"error": "authorization_pending", "interval": 5})
+    assert call("POST", POLL, asked) == (400, {"error": "slow_down", "interval": 10})
+    DeviceGrant.objects.update(polled_at=None)
+    approve(codes["userCode"], ann)
+    status, answer = call("POST", POLL, asked)
+    token = answer["token"]
+    assert (status, token["tokenType"]) == (200, "Bearer")
+    assert token["accessTokenExpiresAt"].startswith(str(now().year + 1))
+    assert call("GET", "/api/customer", key=token["accessToken"])[1]["name"] == "Acme"
+    assert call("POST", POLL, asked) == (400, {"error": "expired_token"})
+
+
+def test_a_start_may_say_nothing(call: Call, db: None) -> None:
+    assert call("POST", START)[0] == 200
+    assert call("POST", START, {})[0] == 200
+
+
+def test_the_rfcs_own_addresses_take_forms(client: Client, ann: Member) -> None:
+    where = client.get("/.well-known/oauth-authorization-server").json()
+    path = {name: "/" + where[name].split("/", 3)[3] for name in ("device_authorization_endpoint", "token_endpoint")}
+    status, codes = form(
+        client, path["device_authorization_endpoint"], client_id="tool", scope="events:write plugins:submit"
+    )
+    assert (status, codes["interval"]) == (200, 5)
+    asked = {"grant_type": GRANT_TYPE, "device_code": codes["device_code"], "client_id": "tool"}
+    assert form(client, path["token_endpoint"], **asked) == (400, {"error": "authorization_pending"})
+    DeviceGrant.objects.update(polled_at=None)
+    approve(codes["user_code"], ann)
+    status, token = form(client, path["token_endpoint"], **asked)
+    assert (status, token["token_type"], token["scope"]) == (200, "Bearer", "events:write plugins:submit")
+    assert 364 * 86_400 < token["expires_in"] <= 365 * 86_400
+    assert form(client, path["token_endpoint"], **asked) == (400, {"error": "expired_token"})
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "error"),
+    [
+        ("/oauth/device_authorization", {}, "invalid_request"),
+        ("/oauth/device_authorization", {"client_id": "x", "scope": "keys:manage"}, "invalid_scope"),
+        ("/oauth/token", {}, "unsupported_grant_type"),
+        ("/oauth/token", {"grant_type": "password"}, "unsupported_grant_type"),
+        ("/oauth/token", {"grant_type": GRANT_TYPE}, "invalid_request"),
+        ("/oauth/token", {"grant_type": GRANT_TYPE, "device_code": "nobody's"}, "expired_token"),
+    ],
+)
+def test_what_is_wrong_is_said_in_oauths_words(
+    client: Client, db: None, path: str, fields: dict[str, str], error: str
+) -> None:
+    status, answer = form(client, path, **fields)
+    assert (status, answer["error"]) == (400, error), answer
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"deviceCode": 1}', b'{"deviceCode": "' + b"x" * 300 + b'"}'])
+def test_a_poll_that_is_none_is_an_error_of_the_usual_shape(call: Call, db: None, body: bytes) -> None:
+    assert call("POST", POLL, body)[0] == 400
+    assert set(call("POST", POLL, body)[1]["error"]) == {"code", "message", "hint"}
+
+
+def test_guessing_device_codes_is_limited_by_address(
+    call: Call, db: None, monkeypatch: pytest.MonkeyPatch, client: Client
+) -> None:
+    monkeypatch.setattr(device_views, "UNKNOWN_CODES", type(device_views.UNKNOWN_CODES)("t", 2, device_codes.GOOD_FOR))
+    for _ in range(2):
+        assert call("POST", POLL, {"deviceCode": "guess"}) == (400, {"error": "expired_token"})
+    answer = client.post(POLL, json.dumps({"deviceCode": "guess"}), content_type="application/json")
+    assert answer.status_code == 429 and int(answer.headers["Retry-After"]) > 0
+
+
+def test_starting_is_limited_by_address(call: Call, db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_views, "STARTS", type(device_views.STARTS)("t", 2, device_codes.GOOD_FOR))
+    assert [call("POST", START)[0] for _ in range(3)] == [200, 200, 429]
+    assert DeviceGrant.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_logging_out_revokes_the_key_of_a_login(call: Call, acme: Customer, ann: Member) -> None:
+    codes = call("POST", START, TOLD)[1]
+    approve(codes["userCode"], ann)
+    key = call("POST", POLL, {"deviceCode": codes["deviceCode"]})[1]["token"]["accessToken"]
+    assert call("POST", "/api/auth/logout", key=key) == (200, {"revoked": True, "success": True})
+    assert code(call("GET", "/api/customer", key=key)) == (401, "revoked_api_key")
+
+
+def test_logging_out_spares_a_key_issued_by_hand(call: Call, laptop: Issued) -> None:
+    assert call("POST", "/api/auth/logout", key=laptop.secret) == (200, {"revoked": False, "success": True})
+    assert ApiKey.objects.get().revoked_at is None
