@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
 from django.db import models
@@ -19,8 +19,8 @@ from django.test import Client
 from alerts.models import Delivery, Incident, Rule
 from benchmarks import _busy_traffic as traffic
 from benchmarks._event_load import TOOLS
-from customers import accounts
-from customers.models import Customer, Machine, Member
+from customers import accounts, device_codes
+from customers.models import Customer, DeviceGrant, Machine, Member
 from events import queries, session_queries
 from events.definitions_models import ToolDefinition
 from events.models import Session
@@ -78,6 +78,7 @@ BUSY = {
     "machines": "/app/settings/machines",
     "redaction": "/app/settings/redaction",
     "usage": "/app/settings/usage",
+    "device": "/app/device",
     "audit": "/app/settings/audit",
     "audit_of_an_actor": "/app/settings/audit?actor=member-7@",
     "audit_rare": "/app/settings/audit?actor=nobody-at-all",
@@ -105,6 +106,7 @@ CONSOLE = {
     "console_customers": "/admin/customers/customer/",
     "console_audit": "/admin/customers/auditentry/",
     "console_machines": "/admin/customers/machine/",
+    "console_logins": "/admin/customers/devicegrant/",
     "console_keys": "/admin/customers/apikey/",
     "console_members": "/admin/customers/member/",
     "console_subscriptions": "/admin/customers/subscription/",
@@ -127,6 +129,7 @@ class Pages:
         self.owner, self.wide, self.new = (_owner(each, at) for each in (busiest, widest, newcomer))
         self.operator = Client()
         self.operator.force_login(User.objects.create_superuser("operator", "operator@bench.example"))
+        self._code = _waiting_login(at)
         chance = random.Random(2)
         names = Session.objects.filter(customer_id=busiest.pk, session_id__startswith="session-")
         found = list(names.exclude(session_id=traffic.LARGE_SESSION).values_list("session_id", flat=True))
@@ -207,6 +210,7 @@ class Pages:
             "plugin_version": f"/app/plugins/catalog/{plugin.public_id}/{version.public_id}",
             "submission": f"/app/plugins/submissions/{submission}",
             "machine": f"/app/settings/machines/{self._last(Machine, customer=self.customer)}",
+            "device_asked": f"/app/device?user_code={self._code}",
             "alerts_rule": f"/app/alerts/rules/{self._last(Rule)}",
             "alerts_incident": f"/app/alerts/incidents/{incident}",
             "alerts_message": f"/app/alerts/messages/{message}",
@@ -235,6 +239,13 @@ def _owner(customer: Customer, at: datetime) -> Client:
     email = f"owner-{customer.pk}@bench.example"
     client.force_login(accounts.add_member(customer, email, "correct horse battery", Member.Role.OWNER, at=at).user)
     return client
+
+
+def _waiting_login(at: datetime) -> str:
+    """The code of a machine that waits to be let in, for as long as the pages are measured."""
+    codes = device_codes.start(device_codes.Asking("km-client", name="ann-laptop"), address="203.0.113.7", at=at)
+    DeviceGrant.objects.filter(pk=codes.grant.pk).update(expires_at=at + timedelta(days=1))
+    return codes.user_code
 
 
 def _get(client: Client, path: str) -> Ask:

@@ -1,4 +1,4 @@
-"""`/app/device`: whether the machine that shows a code may record in an organisation's name, as a person says (RFC 8628).
+"""`/app/device`: a person says whether the machine that shows a code may record in an organisation's name (RFC 8628).
 
     /app/device                          asks for the code
     /app/device?user_code=WDJB-MJHT      which machine asks, from where, and what for: let it in, or not

@@ -32,6 +32,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "customers.invitation": "Invitations",
         "customers.apikey": "API keys",
         "customers.machine": "Machines",
+        "customers.devicegrant": "Logins by code",
         "customers.tier": "Tiers",
         "customers.feature": "Features",
     },

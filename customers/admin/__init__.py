@@ -3,6 +3,6 @@
 A change made here is in the audit log and in force within a minute. Importing this registers the pages.
 """
 
-from customers.admin import catalog, customers, keys, machines, people
+from customers.admin import catalog, customers, device_logins, keys, machines, people
 
-__all__ = ["catalog", "customers", "keys", "machines", "people"]
+__all__ = ["catalog", "customers", "device_logins", "keys", "machines", "people"]

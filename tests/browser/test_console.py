@@ -13,7 +13,7 @@ from playwright.sync_api import Page, Request, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from core.clock import now
-from customers import accounts, api_keys, machines
+from customers import accounts, api_keys, device_codes, machines
 from customers.authentication import Principal
 from customers.machines import MachineReport, PluginReport
 from customers.models import Machine, Subscription
@@ -84,6 +84,7 @@ def a_days_work() -> tuple[World, QuarantinedEntry]:
     who = Principal(world.acme.pk, "", "", "pro", frozenset(), None, 90, frozenset(), 1, "key_1")
     told = MachineReport("a" * 32, "ann-laptop", "Linux 6.1", plugins=[PluginReport("slow-tools", "1.2.0", "running")])
     machines.report(who, told, at=now())
+    device_codes.start(device_codes.Asking("km-client", name="ann-laptop"), address="203.0.113.7", at=now())
     api_keys.issue(world.acme, "laptop", at=now())
     DailyRollup.objects.create(customer_id=world.acme.pk, at=now() - timedelta(days=30), events=12_400, server="s")
     stuck = QuarantinedEntry.objects.create(

@@ -12,7 +12,7 @@ from django.urls import reverse
 from playwright.sync_api import Page
 from pytest_django.live_server_helper import LiveServer
 
-from customers.models import ApiKey, AuditEntry, Customer, Machine, Member, SigningKey, Subscription, Tier
+from customers.models import ApiKey, AuditEntry, Customer, DeviceGrant, Machine, Member, SigningKey, Subscription, Tier
 from events.models import QuarantinedEntry
 from plugins_registry.models import CustomerBuild, PayloadBuild, Plugin, ReviewerKey, Revision, SigningRole
 from tests.browser.looks import everywhere
@@ -26,10 +26,21 @@ from tests.plugins_registry.storing import moved
 
 LISTS = {
     "customers": (Customer, Tier, Subscription, Member, User),
-    "keys": (ApiKey, Machine, SigningKey, SigningRole, AuditEntry),
+    "keys": (ApiKey, Machine, DeviceGrant, SigningKey, SigningRole, AuditEntry),
     "plugins": (Revision, Plugin, PayloadBuild, CustomerBuild, ReviewerKey, QuarantinedEntry),
 }
-SINGLE = (Customer, Tier, Subscription, ApiKey, Machine, Revision, PayloadBuild, QuarantinedEntry, AuditEntry)
+SINGLE = (
+    Customer,
+    Tier,
+    Subscription,
+    ApiKey,
+    Machine,
+    DeviceGrant,
+    Revision,
+    PayloadBuild,
+    QuarantinedEntry,
+    AuditEntry,
+)
 
 pytestmark = [
     pytest.mark.browser,

@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable, Sequence
 
 import pytest
+import requests
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import Complaints, Recording
 from tests.browser.looks import barriers, everywhere, fits, shift
-from tests.end_to_end.service import Account
+from tests.end_to_end.service import Account, Service
 
 pytestmark = pytest.mark.browser
 
@@ -84,6 +85,18 @@ def test_every_page_of_the_settings_can_be_read_by_everybody(
     page.get_by_role("button", name="Confirm").click()
     page.wait_for_url("**/app/**")
     assert wrong + looked_at(page, [f"account/{each}" for each in CONFIRMED]) == []
+
+
+def test_letting_a_machine_in_can_be_read_by_everybody(
+    service: Service, account: Account, context: Callable[..., BrowserContext], sign_in: Callable[..., Page]
+) -> None:
+    page = sign_in(context(), account)
+    asked = {"clientName": "km-client 1.0.0", "machineName": "ann-laptop", "os": "Linux 6.1"}
+    begun = requests.post(f"{service.url}/api/auth/device-code/start", json=asked, timeout=10).json()
+    wrong = looked_at(page, ["device", f"device?user_code={begun['userCode']}"])
+    page.get_by_role("button", name="Let it in").click()
+    expect(page.get_by_role("heading", name="is let in")).to_be_visible()
+    assert wrong + everywhere(page, "device-done") == []
 
 
 def test_the_way_in_can_be_read_by_everybody(context: Callable[..., BrowserContext], complaints: Complaints) -> None:

@@ -12,13 +12,14 @@ from django.contrib.auth.models import Permission, User
 from django.db.models import Model
 from django.test import Client
 
-from customers import accounts, api_keys, invitations, revocation, signing_keys
+from customers import accounts, api_keys, device_codes, invitations, revocation, signing_keys
 from customers.api_keys import Issued
 from customers.models import (
     ApiKey,
     AuditChain,
     AuditEntry,
     Customer,
+    DeviceGrant,
     Invitation,
     Machine,
     Member,
@@ -30,7 +31,7 @@ from customers.models import (
 from tests.customers.answers import CONSOLE, everything_on
 
 PASSWORD = "correct horse battery staple"
-NOT_ADDED_BY_HAND = {Subscription, SigningKey, AuditEntry, AuditChain, Invitation, Machine}
+NOT_ADDED_BY_HAND = {Subscription, SigningKey, AuditEntry, AuditChain, Invitation, Machine, DeviceGrant}
 
 
 def secret_on(page: str) -> str:
@@ -62,6 +63,7 @@ def test_every_list_and_form_opens(console: Client, issued: Issued, moment: date
     revocation.revoke_token(issued.key.customer, "tok_1", expires_at=moment, at=moment)
     signing_keys.signer(at=moment)
     Machine.objects.create(customer=issued.key.customer, machine="m1", first_seen_at=moment, last_seen_at=moment)
+    device_codes.start(device_codes.Asking(name="laptop"), address="203.0.113.7", at=moment)
     base = f"{CONSOLE}/{model._meta.model_name}"
     everything_on(console, f"{base}/")
     everything_on(console, f"{base}/{model._default_manager.all()[0].pk}/change/")

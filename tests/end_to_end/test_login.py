@@ -5,83 +5,29 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 
-from tests.end_to_end.laptop import KM_CLIENT, Laptop
+from tests.end_to_end.laptop import Laptop
+from tests.end_to_end.logging_in import Login, Person
 from tests.end_to_end.raw_client import RawClient
 from tests.end_to_end.service import Account, Service, end_group
 from tests.end_to_end.waiting import eventually
 
 ECHO = [sys.executable, str(Path(__file__).resolve().parent.parent / "mcp_servers" / "echo_server.py")]
-CSRF = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
-CODE = re.compile(r"confirm the code\s+([B-Z]{4}-[B-Z]{4})")
-
-
-class Person:
-    """A browser without JavaScript, signed in."""
-
-    def __init__(self, service: Service, account: Account) -> None:
-        self._url, self._browser = service.url, requests.Session()
-        self.post("/app/login", {"username": account.email, "password": account.password})
-
-    def get(self, path: str) -> str:
-        return self._browser.get(self._url + path, timeout=30).text
-
-    def post(self, path: str, form: dict[str, str], *, form_at: str = "") -> str:
-        token = CSRF.search(self.get(form_at or path))
-        assert token is not None
-        fields = {**form, "csrfmiddlewaretoken": token[1]}
-        answer = self._browser.post(self._url + path, fields, headers={"Referer": self._url + path}, timeout=30)
-        assert answer.status_code == 200, answer.text
-        return answer.text
-
-    def decide(self, code: str, decision: str) -> str:
-        page = f"/app/device?user_code={code}"
-        return self.post("/app/device/decide", {"user_code": code, "decision": decision}, form_at=page)
-
-
-class Login:
-    """`km-client login` under way on a laptop."""
-
-    def __init__(self, laptop: Laptop, service: Service) -> None:
-        self.process = subprocess.Popen(
-            [KM_CLIENT, "login", "--no-browser", "--no-plugins", "--json", "--api-url", service.url],
-            env={**os.environ, **laptop.environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self.code = self._read_code()
-
-    def _read_code(self) -> str:
-        assert self.process.stderr is not None
-        said = ""
-        for line in self.process.stderr:
-            said += line
-            if found := CODE.search(line):
-                return found[1]
-        raise AssertionError(f"no code was shown: {said}")
-
-    def end(self) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=60)
-        return self.process.returncode, out, err
 
 
 @pytest.fixture
 def person(service: Service, own_account: Account) -> Person:
-    return Person(service, own_account)
+    return Person(service.url, own_account)
 
 
 @pytest.fixture
 def login(laptop: Laptop, service: Service) -> Iterator[Login]:
-    begun = Login(laptop, service)
+    begun = Login(laptop.environment, service.url, "--json")
     yield begun
     if begun.process.poll() is None:
         end_group(begun.process)
@@ -107,6 +53,27 @@ def test_a_confirmed_machine_ships_until_it_logs_out(
     assert not (laptop.config_dir / "credentials.toml").exists()
     assert "revoked" in person.get("/app/settings/keys")
     assert laptop.km("logout").returncode == 1
+
+
+def test_with_a_keyring_the_key_is_in_no_file_of_ours(
+    laptop: Laptop, person: Person, service: Service, tmp_path: Path
+) -> None:
+    keyring = tmp_path / "keyring.json"
+    laptop.environment |= {
+        "PYTHON_KEYRING_BACKEND": "tests.fakes.keyrings.OfAFile",
+        "KEYRING_OF_TEST": str(keyring),
+        "PYTHONPATH": str(Path(__file__).resolve().parent.parent.parent),
+    }
+    login = Login(laptop.environment, service.url, "--json", "--keyring")
+    person.decide(login.code, "allow")
+    code, out, err = login.end()
+    assert code == 0, err
+    assert json.loads(out)["key"].startswith("km_inst_")
+    assert (laptop.config_dir / "credentials.toml").read_text() == 'store = "keyring"\n'
+    assert "km_inst_" in keyring.read_text()
+    assert "tier Pro" in laptop.km("status").stdout
+    assert laptop.km("logout").returncode == 0
+    assert json.loads(keyring.read_text()) == {}
 
 
 def test_a_machine_that_is_refused_gets_nothing(login: Login, laptop: Laptop, person: Person) -> None:

@@ -24,6 +24,7 @@ from km_client.config import Config
 from km_client.credentials import Credentials
 from km_client.errors import ClientError
 from km_client.overview import Overview
+from km_client.pinning import survey
 from km_client.plugins.sandbox.kernel import probe
 from km_client.registry import listing
 from km_client.wrapping import coverage
@@ -61,6 +62,7 @@ def _all() -> Iterator[Check]:
         yield from plugin_checks.plugins(machine.told, now=datetime.now(UTC))
         yield from listing.checks(datetime.now(UTC))
         yield coverage.check()
+        yield survey.check(holds=bool(settings and settings.holds_tools))
     except (OSError, ClientError) as error:
         yield Check("data", "problem", f"{paths.data_dir()} cannot be used: {error}", "see that it is your directory")
 

@@ -25,11 +25,16 @@ VERBS = {
     "monitor": "run an MCP server and record every message to and from it",
     "status": "what is recorded, shipped and waiting",
     "logs": "the recorded messages, one a line",
+    "sessions": "the recorded sessions: list, show and export",
+    "top": "live calls, latency and errors on the whole screen",
+    "replay": "play a recorded session, as its server or as its client",
+    "tools": "what servers say of their tools: what changed, and what is approved",
     "doctor": "check the set-up and name what to fix",
     "config": "show and change settings",
     "plugins": "plugins on this machine: what each did, may do, and tried",
     "plugin": "write a plugin: make a project, check its manifest, build it",
     "completion": "print what makes a shell complete all this",
+    "service": "have the agent start when you sign in",
     "agent": "the background process that ships recordings: start, stop, status",
 }
 BAD_USAGE = 2  # as argparse exits
@@ -59,7 +64,13 @@ def _dispatch(arguments: list[str]) -> int:
         allow_abbrev=False,
     )
     verb.add_arguments(parser)
-    code: int = verb.run(parser.parse_args(arguments[1:]))
+    words, command = arguments[1:], None
+    if "--" in words and getattr(verb, "TAKES_COMMAND", False):
+        words, command = words[: words.index("--")], words[words.index("--") + 1 :]
+    args = parser.parse_args(words)
+    if command is not None:
+        args.command = command
+    code: int = verb.run(args)
     return code
 
 

@@ -81,6 +81,10 @@ class Config:
         return cast(tuple[str, ...], self._values["redaction.allow"].value)
 
     @property
+    def holds_tools(self) -> bool:
+        return self._values["tools.on_change"].value == "hold"
+
+    @property
     def prices(self) -> tuple[float, float, str]:
         """Of a million tokens read and written, and their currency."""
         read, written, currency = (

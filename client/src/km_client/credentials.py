@@ -114,9 +114,22 @@ def _read(path: Path) -> str | None:
         raise ClientError(
             "bad_credentials", f"{path} cannot be read: {error.strerror}", f"run `chmod 600 {path}` as its owner"
         ) from None
-    key = system_keyring.load() if fields.get("store") == KEYRING else fields.get("api_key")
+    if fields.get("store") == KEYRING:
+        return _read_keyring(path)
+    key = fields.get("api_key")
     if not isinstance(key, str):
         raise ClientError("bad_credentials", f"{path} holds no `api_key`", "run `km-client init` again")
+    return key
+
+
+def _read_keyring(path: Path) -> str:
+    key = system_keyring.load()
+    if key is None:
+        raise ClientError(
+            "bad_credentials",
+            f"the keyring has no key any more, where {path} says it is",
+            "run `km-client login` again",
+        )
     return key
 
 

@@ -79,7 +79,7 @@ def last_entries(directory: Path, wanted: Filter, count: int) -> tuple[list[Entr
     for path in reversed(log_files(directory)):
         entries: deque[Entry] = deque(maxlen=max(0, count - len(found)))
         offset = 0
-        for line, offset in read_lines(path):  # noqa: B007 - the last offset is what is left over
+        for line, offset in _lines(path, 0):  # noqa: B007 - the last offset is what is left over
             entry = _entry(line)
             if entry and wanted.passes(entry.fields):
                 entries.append(entry)
@@ -98,7 +98,7 @@ def new_entries(directory: Path, wanted: Filter, place: Place) -> Iterator[Entry
                 continue
             start = place.offset if path == place.path else 0
             place = Place(path, start)
-            for line, offset in read_lines(path, start):
+            for line, offset in _lines(path, start):
                 place = Place(path, offset)
                 entry = _entry(line)
                 if entry and wanted.passes(entry.fields):
@@ -112,7 +112,7 @@ def sentence(entry: Entry, prices: Prices | None = None) -> str:
     moment = fields.timestamp.astimezone()
     arrow = "-->" if fields.direction == "request" else "<--"
     taken = f"{fields.duration_ms:.1f} ms" if fields.duration_ms is not None else ""
-    what = " ".join(filter(None, (fields.method or _NO_METHOD, fields.tool)))
+    what = output.printable(" ".join(filter(None, (fields.method or _NO_METHOD, fields.tool))))
     note = _LOST_WORDS if fields.method == GAP_METHOD else "ERROR" if fields.is_error else ""
     line = f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03d}  {arrow}  {fields.type:12}  {what:40}"
     use = token_use(entry) if prices else None
@@ -123,6 +123,14 @@ def sentence(entry: Entry, prices: Prices | None = None) -> str:
 def token_use(entry: Entry) -> Use | None:
     """What the message of `entry` costs a model; `None` of messages that no model sees."""
     return tokens.of_message(entry.fields.method, bytes(entry.fields.message))
+
+
+def _lines(path: Path, offset: int) -> Iterator[tuple[bytes, int]]:
+    """The lines of a file from `offset` on; none of one that the agent has given up meanwhile, as the oldest are."""
+    try:
+        yield from read_lines(path, offset)
+    except FileNotFoundError:
+        return
 
 
 def _entry(line: bytes) -> Entry | None:

@@ -83,6 +83,11 @@ def plugin_log_dir() -> Path:
     return data_dir() / "plugins" / "log"
 
 
+def pins_dir() -> Path:
+    """What each MCP server's tools were when they were first seen or approved, a file for each server."""
+    return data_dir() / "pins"
+
+
 def registry_dir() -> Path:
     """Plugins from the registry, and what vouches for them: a directory for each customer of each server."""
     return data_dir() / "registry"

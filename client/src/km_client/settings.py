@@ -15,6 +15,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_IDLE_SECONDS = 30.0  # longer than an editor takes to restart a server, so the agent survives that
 DEFAULT_LOG_BYTES = 64 * 1024 * 1024
 
+ON_CHANGE = ("report", "hold")
 SANDBOX_LEVELS = ("strict", "best-effort", "off")
 
 Value = str | bool | int | float | tuple[str, ...] | list[Any] | dict[str, Any]  # the last two: a plugin's own
@@ -145,6 +146,14 @@ SETTINGS: dict[str, Setting] = {
             _one_of(SANDBOX_LEVELS),
             "strict",
             "start a plugin only if its whole sandbox holds (strict), with what holds (best-effort), without (off)",
+        ),
+        Setting(
+            "tools.on_change",
+            None,
+            "report",
+            _one_of(ON_CHANGE),
+            "hold",
+            "a tool whose definition changed: report it, or hold it until `km-client tools approve`",
         ),
         Setting("redaction.enabled", None, True, _flag, "true", "take secrets out before anything is logged or sent"),
         Setting("redaction.allow", None, (), _expressions, '["sk-test-[a-z]+"]', "what looks secret but is none"),

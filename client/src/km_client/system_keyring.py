@@ -1,55 +1,57 @@
 """The API key in the keyring of the system (Keychain, Secret Service, Credential Manager), for who wants it there.
 
-Needs the extra `km-client[keyring]`. A keyring that would keep it in plain text, or that is none, is refused: the file
-that only its owner may read is better. A keyring may be locked when the agent starts: it then says so and tries again.
+Needs the extra `km-client[keyring]`. A keyring that would keep it in plain text, or that is none, is passed over: the
+file that only its owner may read is better. A keyring may be locked when the agent starts: it then says so and tries
+again.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from km_protocol.api_keys import ApiKey
 
 from km_client import paths
 from km_client.errors import ClientError
 
+if TYPE_CHECKING:
+    from keyring.backend import KeyringBackend
+
 SERVICE = "kilometers"
-_UNSAFE = ("keyrings.alt.", "keyring.backends.fail", "keyring.backends.null")
+_UNSAFE = ("keyrings.alt.", "keyring.backends.fail", "keyring.backends.null", "keyring.backends.chainer")
 
 
 def name() -> str:
     """What the system's keyring is called. Raises `ClientError` where there is none that can be used."""
-    return str(_library().get_keyring().name)
+    return str(_backend().name)
 
 
 def save(key: ApiKey) -> str:
     """Keep `key`, in place of the one before. Returns the keyring's name. Raises `ClientError`."""
-    found = _library()
+    backend, errors = _backend(), _errors()
     try:
-        found.set_password(SERVICE, _user(), str(key))
-    except found.errors.KeyringError as error:
+        backend.set_password(SERVICE, _user(), str(key))
+    except errors as error:
         raise _trouble(f"the keyring does not take the key: {error}") from None
-    return name()
+    return str(backend.name)
 
 
 def load() -> str | None:
     """The key that is kept, or `None`. Raises `ClientError`."""
-    found = _library()
+    backend, errors = _backend(), _errors()
     try:
-        kept: str | None = found.get_password(SERVICE, _user())
-    except found.errors.KeyringError as error:
+        return backend.get_password(SERVICE, _user())
+    except errors as error:
         raise _trouble(f"the keyring does not give the key: {error}") from None
-    return kept
 
 
 def forget() -> None:
-    """Keep none any more. Raises `ClientError`."""
-    found = _library()
+    """Keep none any more. Raises `ClientError` while one may still be kept."""
+    backend, errors = _backend(), _errors()
     try:
-        found.delete_password(SERVICE, _user())
-    except found.errors.PasswordDeleteError:
-        return  # there was none
-    except found.errors.KeyringError as error:
+        if backend.get_password(SERVICE, _user()) is not None:
+            backend.delete_password(SERVICE, _user())
+    except errors as error:
         raise _trouble(f"the keyring does not give the key up: {error}") from None
 
 
@@ -58,19 +60,26 @@ def _user() -> str:
     return str(paths.config_dir())
 
 
-def _library() -> Any:
+def _errors() -> type[Exception]:
+    from keyring.errors import KeyringError  # noqa: PLC0415 - an extra, and slow to load
+
+    return KeyringError
+
+
+def _backend() -> KeyringBackend:
+    """The best of the system's that keeps a secret as one: of several `keyring` makes a chain, with the best first."""
     try:
         import keyring  # noqa: PLC0415 - an extra, and slow to load
-        import keyring.errors  # noqa: PLC0415
     except ImportError:
         raise ClientError(
             "no_keyring", "the keyring's library is not installed", 'run `pip install "km-client[keyring]"`'
         ) from None
-    backend = type(keyring.get_keyring())
-    backends = [type(each) for each in getattr(keyring.get_keyring(), "backends", ())] or [backend]
-    if any(f"{each.__module__}.".startswith(_UNSAFE) for each in backends):
-        raise _trouble(f"the only keyring here, {backend.__module__}, keeps nothing safe")
-    return keyring
+    found: KeyringBackend = keyring.get_keyring()
+    offered: list[KeyringBackend] = [*getattr(found, "backends", ()), found]
+    for each in offered:
+        if not f"{type(each).__module__}.".startswith(_UNSAFE):
+            return each
+    raise _trouble(f"the only keyring here, {type(offered[0]).__module__}, keeps nothing safe")
 
 
 def _trouble(why: str) -> ClientError:

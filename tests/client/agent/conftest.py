@@ -16,7 +16,9 @@ Record = Callable[..., Recorded]
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """This test's own machine: `config` and `data` below the directory it gives."""
+    """This test's own machine: `config`, `data` and `home` below the directory it gives."""
+    (tmp_path / "home").mkdir(exist_ok=True)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("KM_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("KM_DATA_DIR", str(tmp_path / "data"))
     return tmp_path

@@ -59,7 +59,7 @@ def test_strange_introductions_change_nothing() -> None:
 
 def test_names_are_cut_to_what_travels_and_hold_no_secrets() -> None:
     handshake = Handshake(Party("git"))
-    name = "sk-" + "a1" * 20 + " " + "x" * 500
+    name = "sk-9Qk2LmZx7Rt4Vb8Np3Wy6Hs1Dj5Fg0Ce2Ua7Bo " + "x" * 500
     learn(handshake, id=0, method="initialize", params={"clientInfo": {"name": name}})
     assert handshake.client is not None
     assert handshake.client.name.startswith("[redacted:api_key] ") and len(handshake.client.name) == 200

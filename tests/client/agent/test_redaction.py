@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from km_client.agent.redaction import RedactionRules, Redactor
 from km_client.redaction.table import PATTERNS
@@ -180,6 +180,7 @@ VALUE = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(VALUE, st.booleans())
 def test_redacted_json_is_json_of_the_same_shape(value: object, ascii_only: bool) -> None:
     line = json.dumps(value, ensure_ascii=ascii_only)
@@ -188,6 +189,7 @@ def test_redacted_json_is_json_of_the_same_shape(value: object, ascii_only: bool
     assert not re.search("AKIAIOSFODNN7EXAMPLE(?![0-9A-Za-z])", json.dumps(left)) or "AKIA" in line
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.integers() | st.booleans() | st.text("abcdefgh ,.;!?éßñ\n\t/", max_size=40),
@@ -199,11 +201,13 @@ def test_bytes_without_secrets_are_given_back_as_they_came(value: object) -> Non
     assert REDACTOR.redact(line).content is line
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_make_it_fail(data: bytes) -> None:
     assert isinstance(REDACTOR.redact(data).content, bytes)
 
 
+@settings(deadline=None)
 @given(VALUE, st.text('nrtbfu\\0123abcd[](){}.*+?^$|"', min_size=1, max_size=6).map(re.escape))
 def test_no_pattern_of_a_persons_own_splits_an_escape(value: object, pattern: str) -> None:
     """It may take a quote, and then the message travels as text; but a half escape would hide where it was."""

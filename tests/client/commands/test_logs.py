@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from km_client import log_view
 from km_client.agent.local_log import LocalLog
 from km_client.agent.redaction import RedactionRules, Redactor
 from km_client.agent.tracker import tracker_for
@@ -117,6 +118,14 @@ def test_the_last_ones_are_found_across_files(km: Km, machine: Path, record: Rec
     assert ids == list(range(1300, 2000))
 
 
+def test_names_of_strangers_never_reach_the_terminal_raw(km: Km, machine: Path, record: Record) -> None:
+    session = record()
+    session.request(call(1, tool="evil\x1b]0;owned\x07\u202e"))
+    log(machine, session)
+    (line,) = km("logs").out.splitlines()
+    assert "evil\\x1b]0;owned\\x07" in line and not set("\x1b\x07\u202e") & set(line)
+
+
 def test_half_a_line_is_not_shown(km: Km, machine: Path, session: Recorded) -> None:
     (path,) = (machine / "data" / "log").iterdir()
     path.write_bytes(path.read_bytes()[:-30])
@@ -143,6 +152,19 @@ def test_following_shows_what_comes_even_in_the_next_file(machine: Path, session
         ids = [json.loads(following.stdout.readline())["message"]["id"] for _ in range(10, 400)]
         assert ids == list(range(10, 400))
         following.kill()
+
+
+def test_a_file_that_is_given_up_while_it_is_looked_for_costs_only_its_own_lines(
+    km: Km, machine: Path, session: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = (machine / "data" / "log").iterdir()
+    gone = path.with_name("events-00000000.jsonl")
+    monkeypatch.setattr(log_view, "log_files", lambda _: [gone, path])
+    assert shown(km) == EVERYTHING
+    following = log_view.new_entries(
+        path.parent, log_view.Filter(None, frozenset(), False, None), log_view.Place(None, 0)
+    )
+    assert next(following).fields.tool == "git_log"
 
 
 def test_a_reader_that_has_seen_enough_ends_it_quietly(machine: Path, session: Recorded) -> None:

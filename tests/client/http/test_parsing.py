@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import h11
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from km_client.proxy.http import bodies, heads
 from km_client.proxy.http.heads import BadMessageError
@@ -67,6 +67,7 @@ def theirs(data: bytes) -> tuple[object, ...]:
     return bytes(request.method), bytes(request.target), headers, content, connection.trailing_data[0]
 
 
+@settings(deadline=None)
 @given(requests())
 @example(GOOD + b"Content-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\n\r\n")
 @example(GOOD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nGET")
@@ -78,6 +79,7 @@ def test_what_is_accepted_means_the_same_to_h11(data: bytes) -> None:
         assert (read[0], read[1], normal, read[3], read[4]) == (method, target, headers, content, rest)
 
 
+@settings(deadline=None)
 @given(requests(), st.integers(1, 7))
 def test_pieces_are_read_as_the_whole(data: bytes, size: int) -> None:
     taken = heads.take_head(data)
@@ -95,6 +97,7 @@ def test_pieces_are_read_as_the_whole(data: bytes, size: int) -> None:
         assert (content, body.rest) == (read[3], read[4])
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=30), max_size=5), st.integers(1, 9))
 def test_chunks_we_encode_are_what_h11_decodes(contents: list[bytes], size: int) -> None:
     coded = b"".join(map(bodies.encode_chunk, contents)) + bodies.LAST_CHUNK

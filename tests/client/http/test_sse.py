@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from itertools import pairwise
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from km_client.proxy.http.copies import Room
 from km_client.proxy.http.sse import Decoder, Event
@@ -21,6 +21,7 @@ EVENTS = [
 ]  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, len(STREAM)), max_size=12))
 @example(list(range(len(STREAM))))
 def test_events_are_the_same_however_they_are_cut(cuts: list[int]) -> None:

@@ -46,7 +46,7 @@ def test_a_secret_that_is_left_is_seen_to_be_left() -> None:
     assert not positives.is_left(Case("x", "abcdefghijklmnop", b""), b"...[redacted:x]...")
 
 
-def test_ordinary_traffic_of_real_servers_is_left_alone() -> None:
+def test_ordinary_traffic_of_real_servers_is_left_alone(npm_server: dict[str, list[str]]) -> None:
     lines = [line for said in traffic.record(CALLS, seed=5).values() for line in said]
     redacted = [line for line in lines if REDACTOR.redact(line).counts]
     assert len(lines) > 500 and len(redacted) <= len(lines) * MOST_FALSE_PERCENT / 100, redacted[:3]

@@ -7,7 +7,7 @@ import base64
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from km_client.agent.redaction import RedactionRules, Redactor
 from km_client.redaction import escapes
@@ -65,6 +65,7 @@ def test_basic_is_redacted_if_it_says_a_name_and_a_password() -> None:
 TEXT = st.text(st.sampled_from('a/&"<é\n01u'), max_size=40)
 
 
+@settings(deadline=None)
 @given(TEXT, st.booleans(), st.booleans())
 def test_the_view_says_the_same_and_every_place_in_it_leads_back(text: str, slashes: bool, cautious: bool) -> None:
     line = json.dumps(text)

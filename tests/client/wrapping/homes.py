@@ -51,7 +51,7 @@ _COMMON = """{
 """
 SAMPLES = {
     **dict.fromkeys(IDS, _COMMON),
-    "claude-code": """{"numStartups": 3, "projects": {"/work/app": {"mcpServers": {
+    "claude-code": """{"numStartups": 3, "projects": {"/srv/app": {"mcpServers": {
   "time": {"type": "stdio", "command": "COMMAND", "args": ["--local-timezone", "Europe/Rome"], "env": {"MODE": "quiet"}}
 }}}, "mcpServers": {"search": {"type": "http", "url": "https://example.test/mcp", "headers": {"X-Key": "a b"}}}}""",
     "vscode": _COMMON.replace("mcpServers", "servers"),

@@ -31,7 +31,7 @@ def _under(key: str) -> Callable[[str], Any]:
 
 READ: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(IDS, _under("mcpServers")),
-    "claude-code": lambda text: json.loads(text)["projects"]["/work/app"]["mcpServers"]["time"],
+    "claude-code": lambda text: json.loads(text)["projects"]["/srv/app"]["mcpServers"]["time"],
     "vscode": _under("servers"),
     "zed": _under("context_servers"),
     "codex": lambda text: tomllib.loads(text)["mcp_servers"]["time"],

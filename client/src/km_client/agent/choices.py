@@ -20,6 +20,7 @@ from km_client.config import Config
 from km_client.errors import ClientError
 
 LOOK_SECONDS = 1.0
+RETRY_SECONDS = 15.0  # a keyring that was locked is unlocked without any file changing
 NO_KEY = "no API key: run `km-client init`"
 
 
@@ -32,6 +33,11 @@ class Choices(NamedTuple):
     config_problem: str
     key: ApiKey | None
     key_problem: str
+
+    @property
+    def is_key_unread(self) -> bool:
+        """Whether there is a key that could not be read."""
+        return self.key is None and self.key_problem != NO_KEY
 
     @property
     def redaction(self) -> RedactionRules:
@@ -53,11 +59,11 @@ class Choices(NamedTuple):
 
 
 class ChoiceReader:
-    """The files, looked at once a second."""
+    """The files, looked at once a second; a key that could not be read is asked for again now and then."""
 
     def __init__(self) -> None:
         self._stamps: tuple[object, ...] = ()
-        self._look_at = 0.0
+        self._look_at = self._retry_at = 0.0
         self._current: Choices | None = None
 
     def current(self) -> Choices:
@@ -66,8 +72,12 @@ class ChoiceReader:
         if self._current is None or now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
             stamps = (_stamp(paths.config_file()), _stamp(paths.credentials_file()))
-            if self._current is None or stamps != self._stamps:
-                self._stamps, self._current = stamps, _read()
+            is_due = self._current is not None and self._current.is_key_unread and now >= self._retry_at
+            if self._current is None or stamps != self._stamps or is_due:
+                self._stamps, self._retry_at = stamps, now + RETRY_SECONDS
+                read = _read()
+                self._current = self._current if read == self._current else read
+        assert self._current is not None
         return self._current
 
 

@@ -16,7 +16,7 @@ import msgspec
 from km_protocol.envelope import Direction, Event
 
 from km_client.agent import exchange_records, understanding
-from km_client.agent.correlation import NO_EXCHANGE
+from km_client.agent.correlation import NO_EXCHANGE, Relation
 from km_client.agent.events import Place, Scene, as_it_travels, event_id, gap_event, message_event
 from km_client.agent.position import Position, Side
 from km_client.agent.redaction import Redactor
@@ -49,14 +49,25 @@ class Moment(NamedTuple):
     unix_ns: int
 
 
+class Listed(NamedTuple):
+    """A page of a server's tools as the server sent it; `None` where a list is asked for from its beginning."""
+
+    content: bytes | None
+    at_ns: int  # Unix time, of each page another
+
+
 class Derivation:
-    """One reader of one session. `position` moves with every call; `redactions` counts what was taken out, by kind."""
+    """One reader of one session. `position` moves with every call; `redactions` counts what was taken out, by kind;
+    `listed` are the lists of tools that passed. Whoever takes from these two empties them.
+    """
 
     def __init__(self, identity: Identity, position: Position, redactor: Redactor) -> None:
         self.identity = identity
         self.position = position
         self.redactions: dict[str, int] = {}
+        self.listed: list[Listed] = []
         self._redactor = redactor
+        self._listed_ns = 0
         self._exchange = NO_EXCHANGE
         self._splitters = {direction: FrameSplitter(KEEP_FRAME_BYTES) for direction in DIRECTIONS}
 
@@ -151,6 +162,7 @@ class Derivation:
             message, at.direction, at.event_id, moment.monotonic_ns, self._exchange
         )
         self.position.handshake.learn(message, relation, self._redactor)
+        self._note_list(message, relation, moment)
         content, counts = self._redactor.redact(message.content)
         if counts:
             for kind, count in counts.items():
@@ -162,6 +174,15 @@ class Derivation:
                 tool=relation.tool and self._redactor.text(relation.tool),
             )
         return message_event(self._scene(), message, relation, at=at, size=size, is_cut=is_cut)
+
+    def _note_list(self, message: Message, relation: Relation, moment: Moment) -> None:
+        if relation.method != "tools/list":
+            return
+        if message.kind == "response":
+            self._listed_ns = max(moment.unix_ns, self._listed_ns + 1)
+            self.listed.append(Listed(message.content, self._listed_ns))
+        elif message.kind == "request" and message.body.cursor is None:
+            self.listed.append(Listed(None, moment.unix_ns))
 
     def _scene(self) -> Scene:
         return Scene(self.identity.session_id, self.position.handshake.server, self.position.handshake.client)

@@ -26,6 +26,7 @@ from km_client.agent.state import SessionState, Totals
 from km_client.agent.tracker import Tracker, tracker_for
 from km_client.capture.journal import JournalError
 from km_client.capture.spool import SessionSpool, list_sessions
+from km_client.pinning.noting import Noter
 
 RETRY_SECONDS = 5.0  # for a journal that could not be read: a disk may come back
 UNREADABLE = (OSError, JournalError, struct.error, IndexError)
@@ -66,6 +67,7 @@ class Roster:
         self._troubles: dict[str, _Trouble] = {}
         self._live: set[str] = set()
         self._rounds = 0
+        self._noter = Noter()
 
     def clean_up(self) -> None:
         """Finish what a killed agent had begun: removed sessions, and checkpoints of sessions that are gone."""
@@ -144,7 +146,7 @@ class Roster:
             self._give_up(spool, error)
             return False
         self._troubles.pop(spool.name, None)
-        self._note_redactions(member.tracker)
+        self._note(member.tracker)
         if member.tracker.position.finished:
             self._plugins.leave(spool.name)
         if member.tracker.is_removed:
@@ -165,6 +167,7 @@ class Roster:
 
     def _leave(self, run: str, tracker: Tracker) -> None:
         del self._members[run]
+        self._noter.leave(run)
         self.totals.sessions += 1
         for records, size in tracker.losses_at_end:
             self.totals.lost_records += records
@@ -189,7 +192,10 @@ class Roster:
         except OSError as second:
             _log.warning("session %s: nothing could be set aside: %s", spool.name, second)
 
-    def _note_redactions(self, tracker: Tracker) -> None:
+    def _note(self, tracker: Tracker) -> None:
+        """What the session taught about itself beside its events."""
+        self._noter.note(tracker.spool.name, tracker.session, tracker.head.listed)
+        tracker.head.listed.clear()
         for kind, count in tracker.head.redactions.items():
             self.totals.redacted[kind] = self.totals.redacted.get(kind, 0) + count
         tracker.head.redactions.clear()
@@ -224,5 +230,6 @@ def _state(member: _Member, is_live: bool) -> SessionState:
         waiting_events=tracker.waiting_events,
         waiting_bytes=tracker.watch.bytes_on_disk(),
         lost=tracker.losses(),
+        given_up=tracker.position.conversation.spilled,
         problem=problem,
     )

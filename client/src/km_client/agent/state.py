@@ -16,7 +16,9 @@ from km_client.agent.health import Health
 
 
 class SessionState(msgspec.Struct):
-    """One session whose journal is still here. `lost` is reason → (records, bytes); `problem` says why it stays."""
+    """One session whose journal is still here. `lost` is reason → (records, bytes); `problem` says why it stays;
+    `given_up` counts calls that were open so long, and so many, that their answers will not be known for such.
+    """
 
     run: str
     session_id: str
@@ -30,6 +32,7 @@ class SessionState(msgspec.Struct):
     waiting_events: int = 0
     waiting_bytes: int = 0
     lost: dict[str, tuple[int, int]] = {}
+    given_up: int = 0
     problem: str = ""
 
 

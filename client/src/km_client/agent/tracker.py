@@ -179,6 +179,7 @@ class Tracker:
             return False
         until = next((seam for seam in self._seams if not reading.has_passed(behind.position.marks, seam)), goal)
         events, is_all, _ = reading.read(self.spool, behind, until=until, over=self.spool.is_over(), now_ns=ALWAYS)
+        behind.listed.clear()  # the head has noted them
         if is_all:  # also where the cap has taken the very record that `until` names
             for direction in DIRECTIONS:
                 side = behind.position.side(direction)
@@ -202,10 +203,9 @@ class Tracker:
         while self._parcels and self._parcels[0].is_settled:
             parcel = self._parcels.popleft()
             self._shipped, needed = parcel.after, parcel.needed
-        if needed is None:
-            return False
-        self._acknowledge(needed)
-        return True
+        if needed is not None:
+            self._acknowledge(needed)
+        return needed is not None
 
     def _acknowledge(self, needed: Marks) -> None:
         """Everything before `needed` is settled: say so in the checkpoint, then delete it."""

@@ -33,6 +33,12 @@ class Meta(msgspec.Struct, frozen=True):
     client_info: Any = msgspec.field(name="io.modelcontextprotocol/clientInfo", default=None)
     server_info: Any = msgspec.field(name="io.modelcontextprotocol/serverInfo", default=None)
     subscription_id: Any = msgspec.field(name="io.modelcontextprotocol/subscriptionId", default=None)
+    related_task: Any = msgspec.field(name="io.modelcontextprotocol/related-task", default=None)
+    progress_token: Any = msgspec.field(name="progressToken", default=None)
+
+    @property
+    def task_id(self) -> object:
+        return self.related_task.get("taskId") if isinstance(self.related_task, dict) else None
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -47,6 +53,14 @@ class Body(msgspec.Struct, frozen=True):
     protocol_version: Any = msgspec.field(name="protocolVersion", default=None)
     client_info: Any = msgspec.field(name="clientInfo", default=None)
     server_info: Any = msgspec.field(name="serverInfo", default=None)
+    progress_token: Any = msgspec.field(name="progressToken", default=None)
+    cursor: Any = None
+    status: Any = None
+    task: Any = None
+    task_id: Any = msgspec.field(name="taskId", default=None)
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    input_requests: msgspec.Raw | msgspec.UnsetType = msgspec.field(name="inputRequests", default=msgspec.UNSET)
+    input_responses: msgspec.Raw | msgspec.UnsetType = msgspec.field(name="inputResponses", default=msgspec.UNSET)
     meta_raw: msgspec.Raw | msgspec.UnsetType = msgspec.field(name="_meta", default=msgspec.UNSET)
 
     @property
@@ -65,6 +79,12 @@ class Message(msgspec.Struct, frozen=True):
     body: Body = Body()
     is_error: bool = False
 
+    @property
+    def progress_token(self) -> object:
+        """What progress of this request will be told under."""
+        meta = self.body.meta_raw
+        return self.body.meta.progress_token if b"progressToken" in bytes(meta or b"") else None
+
 
 class _Envelope(msgspec.Struct):
     id: Any = None
@@ -76,10 +96,12 @@ class _Envelope(msgspec.Struct):
 
 NO_META = Meta()
 NO_BODY = Body()
+NO_MEMBERS: dict[str, msgspec.Raw] = {}
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _BODY = msgspec.json.Decoder(Body)
 _META = msgspec.json.Decoder(Meta)
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -109,6 +131,12 @@ def is_strict_json(content: bytes) -> bool:
     except _NOT_JSON:
         return False
     return True
+
+
+def names_of(raw: msgspec.Raw | msgspec.UnsetType) -> list[str]:
+    """The names of an object's members; none for anything else."""
+    members: dict[str, msgspec.Raw] = _lenient(_MEMBERS, raw, NO_MEMBERS)
+    return list(members)
 
 
 def request_key(identifier: object) -> str | None:

@@ -26,6 +26,10 @@ from argparse import REMAINDER, ArgumentParser, Namespace
 from km_client import __version__
 from km_client.errors import ClientError
 
+TYPE_CHECKING = False  # as type checkers know it; `typing` itself would cost 2 ms here
+if TYPE_CHECKING:
+    from km_client.watching.replaying.playing import Player
+
 if sys.platform == "win32":
     from km_client.proxy.windows import start
 else:
@@ -55,6 +59,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--debug",
         action="store_true",
         help="say on stderr what the relay does, and have plugins log more (or KM_DEBUG=1)",
+    )
+    parser.add_argument(
+        "--debug-replay",
+        metavar="FILE",
+        help="play this script in a client's place: a JSON-RPC message a line, `DELAY: 500ms`, `#` comments",
     )
     parser.add_argument("--api-key", metavar="KEY", help="ship with this key, not the stored one (or KM_API_KEY)")
     parser.add_argument("--api-url", metavar="URL", help="ship to this server (or KM_API_URL)")
@@ -87,19 +96,39 @@ def run(args: Namespace) -> int:
     if not command:
         hint = "put its command after `--`: km-client monitor -- npx -y @modelcontextprotocol/server-everything"
         raise ClientError("no_command", "no MCP server was given", hint, exit_code=2)
+    player = _player(args.debug_replay) if args.debug_replay else None
     server = start(command)
     from km_client.proxy import session  # noqa: PLC0415 - loaded while the server starts, not before
 
+    if player:
+        player.begin()
     run_id = _uuid7(time.time_ns() // 1_000_000, os.urandom(10))
     args.debug = debug = _debug(args)
     code = session.run(
         server, run_id, _description(args, command, run_id), say=say, debug=say if debug else lambda _: None
     )
+    if player:
+        player.end()
     os._exit(code)  # at once: nothing is left to do, and nothing that still runs needs to end first
+
+
+def _player(path: str) -> Player:
+    """The script that stands in for a client, read and found right before any server is started."""
+    from km_client.watching.replaying.playing import Player  # noqa: PLC0415 - seldom needed
+
+    return Player(path, say)
 
 
 def _remote(args: Namespace, command: list[str]) -> int:
     """Stand before a server that speaks HTTP."""
+    if args.debug_replay:
+        message = "--debug-replay is for a server that is started by its command"
+        raise ClientError(
+            "no_replay",
+            message,
+            "play to the bridge: km-client monitor --debug-replay FILE -- km-client monitor --url …",
+            exit_code=2,
+        )
     if command or not args.url:
         message = "there is both --url and a command" if command else "--listen needs --url"
         raise ClientError("two_servers" if command else "no_url", message, "give one server", exit_code=2)

@@ -22,6 +22,7 @@ from km_client.config import Config
 from km_client.credentials import Credentials
 from km_client.errors import ClientError
 from km_client.overview import Overview, Told
+from km_client.pinning import survey
 from km_client.plugins import words
 from km_client.wrapping import coverage
 from km_client.wrapping.wrapper import Result
@@ -81,6 +82,7 @@ def _show(found: Findings) -> None:
         ("redacted", f"{redacted:,} secrets"),
         ("lost", _lost_words(machine)),
         ("covered", coverage.words(found.clients)),
+        ("tools", survey.words()),
     ]
     rows += [("delivery", _delivery_words(health)) for health in machine.deliveries]
     output.pairs(rows + _told_rows(machine.told, datetime.now(UTC)))
@@ -136,6 +138,8 @@ def _told_rows(told: Told, now: datetime) -> list[tuple[str, str]]:
 def _row(session: SessionState) -> tuple[str, ...]:
     state = "live" if session.is_live else "over"
     where = "local only" if session.is_local_only else session.problem
+    if session.given_up:
+        where += f"{'; ' if where else ''}{session.given_up:,} calls without an answer were given up"
     size = output.size(session.waiting_bytes)
     return session.session_id, session.server, state, f"{session.events:,}", size, where
 
@@ -157,6 +161,7 @@ def _answer(found: Findings) -> dict[str, Any]:
         "plugins": msgspec.to_builtins(machine.told.plugins),
         "leases": msgspec.to_builtins(machine.told.accounts),
         "clients": [coverage.answer(result) for result in found.clients],
+        "tools": survey.counts(),
         "sessions": msgspec.to_builtins(machine.sessions),
         "deliveries": msgspec.to_builtins(machine.deliveries),
         "totals": msgspec.to_builtins(machine.totals),

@@ -1,6 +1,6 @@
 """The commands as data: what may follow each, read off the parsers that run them, so that nothing is said twice.
 
-    grammar() → [Command(("status",), "what is recorded …", [Option(("--json",), "answer in JSON")], …), …]
+    grammar() → [Command(("status",), "what is recorded …", …, [Option(("--json",), "answer in JSON")]), …]
 
 `argparse` has no public way to list a parser's actions; `_actions` has been what every generator of completions reads
 since Python 2.7, and a test would notice if it went.
@@ -10,13 +10,24 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 from argparse import REMAINDER, Action, ArgumentParser
 from typing import NamedTuple
 
 from km_client.cli import VERBS
+from km_client.settings import SETTINGS
+from km_client.wrapping.clients import CLIENTS
 
-FILES = {"FILE", "PATH", "DIR", "DIRECTORY"}
-"""Metavars of arguments that are files."""
+PROGRAMS = ("km-client", "km")
+_FILES = {"FILE", "PATH", "DIR", "DIRECTORY"}
+"""Words in the metavars of arguments that are files."""
+_CLIENTS = tuple(client.id for client in CLIENTS)
+_KNOWN = {
+    ("wrap", "clients"): _CLIENTS,
+    ("unwrap", "clients"): _CLIENTS,
+    ("config", "name"): tuple(SETTINGS),
+}
+"""What some arguments may be, whose parsers say it in better words than argparse would: by verb and argument."""
 
 
 class Option(NamedTuple):
@@ -26,57 +37,99 @@ class Option(NamedTuple):
     purpose: str
     takes: str = ""
     choices: tuple[str, ...] = ()
+    repeats: bool = False
+    metavar: str = ""
+
+
+class Argument(NamedTuple):
+    """What a command line has without a flag; `shown` as its usage shows it, like `[CLIENT ...]`."""
+
+    shown: str
+    purpose: str
 
 
 class Command(NamedTuple):
-    """`words` after the program's name; `choices` of its arguments; `runs` another program's command line."""
+    """`words` after the program's name; `below` the words of its own commands; `choices` of its arguments.
+
+    `files` says that its arguments are files, `runs` that they are another program's command line, after `--`.
+    `about` is all that its help says before the options.
+    """
 
     words: tuple[str, ...]
     purpose: str
+    about: str = ""
     options: tuple[Option, ...] = ()
+    arguments: tuple[Argument, ...] = ()
+    below: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     files: bool = False
     runs: bool = False
 
+    def offered(self) -> list[str]:
+        """Every word that may come next, but files and the values of options."""
+        return [*self.below, *self.choices, *(flag for option in self.options for flag in option.flags)]
+
 
 def grammar() -> list[Command]:
-    """Every command and sub-command, in the order of the help."""
+    """Every command, each before those below it, in the order of the help."""
     commands: list[Command] = []
     for verb, purpose in VERBS.items():
         module = importlib.import_module(f"km_client.commands.{verb}")
-        parser = ArgumentParser(prog=f"km-client {verb}", add_help=True)
+        parser = ArgumentParser(prog=f"km-client {verb}", description=module.__doc__)
         module.add_arguments(parser)
         _collect((verb,), purpose, parser, commands)
     return commands
 
 
+def verbs(commands: list[Command]) -> list[Command]:
+    """Those that stand right after the program's name."""
+    return [each for each in commands if len(each.words) == 1]
+
+
 def _collect(words: tuple[str, ...], purpose: str, parser: ArgumentParser, found: list[Command]) -> None:
-    options, choices, files, runs = [], [], False, False
-    below: list[tuple[str, str, ArgumentParser]] = []
+    below: dict[str, tuple[str, ArgumentParser]] = {}
+    options, arguments = [], []
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             helps = {each.dest: each.help or "" for each in action._choices_actions}
-            below += [(name, helps.get(name, ""), each) for name, each in action.choices.items()]
+            below |= {name: (helps.get(name, ""), each) for name, each in action.choices.items()}
         elif action.option_strings:
             options.append(_option(action))
         else:
-            choices += [str(each) for each in action.choices or ()]
-            runs = runs or action.nargs == REMAINDER
-            files = files or _is_file(action)
-    choices += [name for name, _, _ in below]
-    found.append(Command(words, purpose, tuple(options), tuple(choices), files, runs))
-    for name, said, each in below:
+            arguments.append(action)
+    found.append(
+        Command(
+            words,
+            purpose,
+            (parser.description or "").strip(),
+            tuple(options),
+            tuple(Argument(_shown(parser, each), _words(each.help)) for each in arguments),
+            tuple(below),
+            tuple(word for each in arguments for word in (each.choices or _KNOWN.get((words[0], each.dest), ()))),
+            files=any(_is_file(each) for each in arguments),
+            runs=any(each.nargs == REMAINDER for each in arguments),
+        )
+    )
+    for name, (said, each) in below.items():
         _collect((*words, name), said, each, found)
 
 
+def _shown(parser: ArgumentParser, action: Action) -> str:
+    formatter = parser._get_formatter()
+    return formatter._format_args(action, formatter._get_default_metavar_for_positional(action))
+
+
 def _option(action: Action) -> Option:
-    purpose = " ".join((action.help or "").replace("%%", "%").split())
     choices = tuple(str(each) for each in action.choices or ())
     takes = "" if action.nargs == 0 else "choice" if choices else "file" if _is_file(action) else "word"
-    return Option(tuple(action.option_strings), purpose, takes, choices)
+    metavar = str(action.metavar or "|".join(choices) or action.dest.upper()) if takes else ""
+    repeats = isinstance(action, argparse._AppendAction)
+    return Option(tuple(action.option_strings), _words(action.help), takes, choices, repeats, metavar)
+
+
+def _words(text: str | None) -> str:
+    return " ".join((text or "").replace("%%", "%").split())
 
 
 def _is_file(action: Action) -> bool:
-    metavar = action.metavar or action.dest.upper()
-    names = metavar if isinstance(metavar, tuple) else (metavar,)
-    return any(word in FILES for name in names for word in name.replace("-", "_").split("_"))
+    return not _FILES.isdisjoint(re.split("[^A-Z]+", str(action.metavar or action.dest.upper())))

@@ -18,11 +18,16 @@ from __future__ import annotations
 import os
 import signal
 import stat
+from collections.abc import Callable
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from km_client.capture.recording import Recording
 from km_client.proxy.channel import READABLE, Channel, Watch
 from km_client.proxy.server_process import ServerProcess
+
+if TYPE_CHECKING:
+    from km_client.proxy.held_channel import Hold
 
 STDIN, STDOUT = 0, 1
 GRACE_SECONDS = 2.0  # what the MCP SDKs give a server between closing its stdin and TERM, and between TERM and KILL
@@ -30,16 +35,22 @@ STOP_ORDER = (signal.SIGTERM, signal.SIGKILL)  # after the server's stdin was cl
 DRAIN_SECONDS = 2.0  # for a client that reads slowly; what a dead server leaves is at most a pipe full, 64 KiB
 
 
-def relay(server: ServerProcess, recording: Recording) -> int:
+def relay(server: ServerProcess, recording: Recording, hold: Hold | None = None) -> int:
     """Relay until the server has ended. Returns its exit code, or minus the signal that ended it."""
     output = _ClientOutput()
-    ended = _Relay(server, recording, output).run()
+    ended = _Relay(server, recording, output, hold.channel if hold else Channel).run()
     output.give_back()
     return ended
 
 
 class _Relay:
-    def __init__(self, server: ServerProcess, recording: Recording, output: _ClientOutput) -> None:
+    def __init__(
+        self,
+        server: ServerProcess,
+        recording: Recording,
+        output: _ClientOutput,
+        channel: Callable[..., Channel] = Channel,
+    ) -> None:
         self._server = server
         self._output = output
         self._ending: int | None = None
@@ -48,7 +59,7 @@ class _Relay:
         self._deadline: float | None = None
         self._watch = Watch()
         self._watch.add(server.signals, READABLE, self._on_signals)
-        self._request = Channel(
+        self._request = channel(
             STDIN,
             server.stdin,
             recording.request,
@@ -56,7 +67,7 @@ class _Relay:
             on_end=self._client_left,
             on_broken=self._server_is_deaf,
         )
-        self._response = Channel(
+        self._response = channel(
             server.stdout,
             output.fd,
             recording.response,

@@ -11,13 +11,18 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from km_client import paths
 from km_client.capture import cap
 from km_client.capture.journal import SEGMENT_BYTES
 from km_client.capture.recording import Recording
 from km_client.errors import ClientError
+from km_client.pinning import choice
 from km_client.proxy.housekeeping import Housekeeper
+
+if TYPE_CHECKING:
+    from km_client.proxy.held_channel import Hold
 
 if sys.platform == "win32":
     from km_client.proxy.windows import ServerProcess, relay
@@ -47,13 +52,23 @@ def run(server: ServerProcess, run_id: str, description: Mapping[str, object], *
     housekeeper.start()
     debug(f"session {run_id}: the server is process {server.pid}, recording in {recording.directory}")
     gc.disable()  # the loop makes no cycles; a collection would only hold up a message
-    ended = relay(server, recording)
+    ended = relay(server, recording, _hold(description, say))
     code, signal = (ended, None) if ended >= 0 else (None, -ended)
     recording.finish(exit_code=code, signal=signal, unix_ns=time.time_ns())
     housekeeper.wait_for_agent(AGENT_SECONDS)
     counts = f"{recording.request.records} chunks in, {recording.response.records} out"
     debug(f"session {run_id}: {counts}; the server ended with {f'signal {signal}' if signal else f'exit code {code}'}")
     return ended if ended >= 0 else SIGNALLED - ended
+
+
+def _hold(description: Mapping[str, object], say: Say) -> Hold | None:
+    """What holds changed tools, if that is wanted."""
+    if not choice.holds(say):
+        return None
+    from km_client.pinning.pins import identity_of  # noqa: PLC0415 - only where it is wanted
+    from km_client.proxy.held_channel import Hold  # noqa: PLC0415
+
+    return Hold(identity_of(description), say)
 
 
 def failure_text(error: OSError) -> str:

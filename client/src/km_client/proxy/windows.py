@@ -20,10 +20,14 @@ import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from time import monotonic_ns, time_ns
+from typing import TYPE_CHECKING
 
 from km_client.capture.journal import DirectionJournal
 from km_client.capture.recording import Recording
 from km_client.errors import ClientError
+
+if TYPE_CHECKING:
+    from km_client.proxy.held_channel import Hold, Lines
 
 assert sys.platform == "win32"
 
@@ -70,20 +74,24 @@ def start(command: list[str]) -> ServerProcess:
     return ServerProcess(process, job)
 
 
-def relay(server: ServerProcess, recording: Recording) -> int:
+def relay(server: ServerProcess, recording: Recording, hold: Hold | None = None) -> int:
     """Relay until the server has ended. Returns its exit code."""
+    output = _Output(recording.response)
     events: SimpleQueue[str] = SimpleQueue()
     process = server.process
     assert process.stdin and process.stdout
     stdin, stdout = process.stdin, process.stdout
 
+    asked = hold.lines(output, is_clients=True) if hold else None
+    answered = hold.lines(output, is_clients=False) if hold else None
+
     def pass_requests() -> None:
-        _copy(0, stdin.fileno(), recording.request)
+        _copy(0, lambda data: _write(stdin.fileno(), data), recording.request.append, asked)
         stdin.close()
         events.put("client gone")
 
     def pass_responses() -> None:
-        _copy(stdout.fileno(), 1, recording.response)
+        _copy(stdout.fileno(), output.write, output.record, answered)
 
     def await_end() -> None:
         process.wait()
@@ -106,15 +114,53 @@ def _wait_for_end(events: SimpleQueue[str], server: ServerProcess) -> None:
         server.kill()
 
 
-def _copy(source: int, sink: int, journal: DirectionJournal) -> None:
+class _Output:
+    """Our stdout, for the thread that passes answers on and the one that refuses calls in their place."""
+
+    def __init__(self, journal: DirectionJournal) -> None:
+        self._journal = journal
+        self._mine = threading.RLock()
+
+    def write(self, data: bytes) -> None:
+        with self._mine:
+            _write(1, data)
+
+    def record(self, data: bytes, monotonic: int, unix: int) -> None:
+        with self._mine:
+            self._journal.append(data, monotonic, unix)
+
+    def put(self, content: bytes, recorded: bytes) -> None:
+        with self._mine:
+            self.write(content)
+            self.record(recorded, monotonic_ns(), time_ns())
+
+
+def _copy(
+    source: int,
+    write: Callable[[bytes], None],
+    record: Callable[[bytes, int, int], None],
+    lines: Lines | None,
+) -> None:
     """Bytes as they come, each chunk recorded once it was passed on, until either side is gone."""
     with contextlib.suppress(OSError):  # a broken pipe is how the other side says goodbye
-        while chunk := os.read(source, CHUNK_BYTES):
+        goes_on = True
+        while goes_on:
+            chunk = os.read(source, CHUNK_BYTES)
+            goes_on = bool(chunk)
             read_at, read_at_unix = monotonic_ns(), time_ns()
-            rest = memoryview(chunk)
-            while rest:
-                rest = rest[os.write(sink, rest) :]
-            journal.append(chunk, read_at, read_at_unix)
+            if lines is None:
+                content, recorded = chunk, chunk
+            else:
+                content, recorded = lines.pass_on(chunk, read_at_unix)
+            if recorded:
+                write(content)
+                record(recorded, read_at, read_at_unix)
+
+
+def _write(sink: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(sink, rest) :]
 
 
 def _thread(target: Callable[[], None]) -> threading.Thread:

@@ -37,7 +37,7 @@ async def bridge(options: Options, recordings: Recordings) -> int:
     dialler = Dialler(options.target)
     client = HttpClient(dialler, options.headers)
     run = recordings.runs.begin(b"stdio")
-    desk = Desk(run, output, options.say)
+    desk = Desk(run, output, options.say, recordings.judge())
     carrier = _Carrier(options, client, desk)
     try:
         return await carrier.run(Lines(), output)
@@ -90,8 +90,8 @@ class _Carrier:
                 self._desk.record_request(unread, 0)
                 text = f"this line is no JSON-RPC message of at most {MAX_LINE_BYTES} bytes"
                 await self._desk.fail(unread, 0, Failure(text, PARSE_ERROR))
-            elif not self._cancelled_by_closing(message):
-                await self._start(message)
+            elif not self._cancelled_by_closing(message) and (passed := await self._desk.judged(message)):
+                await self._start(passed)
 
     def _cancelled_by_closing(self, message: Message) -> bool:
         """In 2026-07-28 a cancellation is no message over HTTP: the stream of the request is closed instead."""

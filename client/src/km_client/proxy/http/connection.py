@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from km_client.proxy.http import bodies, heads
-from km_client.proxy.http.bodies import Body, ChunkedBody, LengthBody, encode_chunk
+from km_client.proxy.http.bodies import Body, LengthBody, encode_chunk
 from km_client.proxy.http.dialling import DialError
+from km_client.proxy.http.framing import Frame, framed, framing, plain, same
 from km_client.proxy.http.gateway import Gateway, refusal_of
 from km_client.proxy.http.heads import BadMessageError, RequestHead, ResponseHead
 from km_client.proxy.http.tape import Tape
@@ -28,7 +29,9 @@ IDLE_SECONDS = 300.0  # between two requests; servers close after five to sixty
 LINGER_SECONDS = 1.0
 STALL_SECONDS = 60.0  # without a byte of a body that was announced
 SWITCHING = 101
-Frame = Callable[[bytes], bytes]
+
+if TYPE_CHECKING:
+    from km_client.proxy.http.held import HeldExchange
 
 
 class Connection:
@@ -39,6 +42,7 @@ class Connection:
         self._gateway = gateway
         self._server: Wire | None = None
         self._has_answered = False
+        self._held: HeldExchange | None = None
 
     async def serve(self) -> None:
         task = asyncio.current_task()
@@ -71,6 +75,12 @@ class Connection:
         first = body.feed(rest)
         tape = self._gateway.tape(head)
         try:
+            self._held = self._gateway.held(head, tape)
+            if self._held:
+                sent = await self._held.request(body, first, self._client)
+                return (
+                    heads.stays_open(head) if sent is None else await self._pass_on(self._held.head, body, sent, tape)
+                )
             return await self._pass_on(head, body, first, tape)
         except asyncio.CancelledError:
             tape.client_left()
@@ -107,8 +117,8 @@ class Connection:
             self._client.send(self._gateway.cannot_reach(error))
             await self._linger()
             return False
-        frame = _framing(body)
-        server.send(heads.encode_request(self._gateway.to_server(head)) + _framed(frame, first, body))
+        frame = framing(body)
+        server.send(heads.encode_request(self._gateway.to_server(head)) + framed(frame, first, body))
         tape.request(first)
         upload = None
         if body.is_whole:
@@ -146,7 +156,7 @@ class Connection:
             if not data:
                 raise ConnectionResetError("the client ended in the middle of its request")
             content = body.feed(data)
-            server.send(_framed(frame, content, body))
+            server.send(framed(frame, content, body))
             tape.request(content)
             await server.flushed()
         tape.request_ended()
@@ -165,11 +175,13 @@ class Connection:
         body = bodies.response_body(head, request.method)
         is_measured = isinstance(body, LengthBody)
         goes_on = request.minor == 1 and heads.stays_open(request) and heads.stays_open(head)
-        frame = _plain if is_measured or request.minor == 0 else encode_chunk
+        judged = self._held.through(head) if self._held else None
+        through = judged or same
+        frame = plain if (is_measured and not judged) or request.minor == 0 else encode_chunk
         content = body.feed(rest)
         shown = self._gateway.to_client(head, chunked=frame is encode_chunk, closes=not goes_on)
         self._has_answered = True
-        self._client.send(heads.encode_response(shown) + _framed(frame, content, body))
+        self._client.send(heads.encode_response(shown) + framed(frame, through(content, body.is_whole), body))
         tape.response(head)
         tape.data(content)
         while not body.is_whole:
@@ -178,7 +190,7 @@ class Connection:
             if not data and not body.end():
                 raise ConnectionResetError("the server closed the connection in the middle of its answer")
             content = body.feed(data)
-            self._client.send(_framed(frame, content, body))
+            self._client.send(framed(frame, through(content, body.is_whole), body))
             tape.data(content)
         tape.ended()
         if body.rest:
@@ -227,17 +239,3 @@ async def _within(seconds: float, receiving: object, what: str) -> bytes:
             return data
     except TimeoutError:
         raise BadMessageError(f"{what} did not come in time", 408) from None
-
-
-def _framing(body: Body) -> Frame:
-    return encode_chunk if isinstance(body, ChunkedBody) else _plain
-
-
-def _plain(content: bytes) -> bytes:
-    return content
-
-
-def _framed(frame: Frame, content: bytes, body: Body) -> bytes:
-    """`content` as it goes out, with the end of the coding where the body ends."""
-    data = frame(content) if content else b""
-    return data + bodies.LAST_CHUNK if body.is_whole and frame is encode_chunk else data

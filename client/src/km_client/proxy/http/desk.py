@@ -9,8 +9,10 @@ Line feeds in a message become blanks on stdout, where they would end it; in JSO
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field
 from itertools import count
+from typing import TYPE_CHECKING
 
 from km_client.capture import exchanges
 from km_client.capture.exchanges import FAILURE, MESSAGE, NOTE, Entry
@@ -21,6 +23,9 @@ from km_client.proxy.http.json_rpc import INTERNAL_ERROR, Message, Mirrored
 from km_client.proxy.http.runs import Run
 from km_client.proxy.http.stdio import Output
 from km_client.proxy.session import Say
+
+if TYPE_CHECKING:
+    from km_client.proxy.holding import Judge
 
 LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 
@@ -39,13 +44,14 @@ class Desk:
     are sent as headers.
     """
 
-    def __init__(self, run: Run, output: Output, say: Say) -> None:
+    def __init__(self, run: Run, output: Output, say: Say, judge: Judge | None = None) -> None:
         self.version = ""
         self.mirrored: Mirrored = {}
         self.exchanges = count(1)
         self._run = run
         self._output = output
         self.say = say
+        self._judge = judge
         self._asked: dict[str, str] = {}  # id → method, of those whose answer teaches something
         self._open: set[str] = set()
 
@@ -55,6 +61,20 @@ class Desk:
         if message.method in ("initialize", "tools/list"):
             self._asked |= dict.fromkeys(message.ids, message.method)
 
+    async def judged(self, message: Message) -> Message | None:
+        """What of a message of the client's goes on; `None` for nothing. A call that is held is answered here."""
+        asked = self._judge.asked(message.content, time.time_ns()) if self._judge else None
+        if asked is None or not asked.refusals:
+            return message
+        exchange = next(self.exchanges)
+        self._write(REQUEST, exchange, message.content, len(message.content))
+        for error, note in asked.refusals:
+            self._write(RESPONSE, exchange, note, len(note))
+            if error:
+                self._write(RESPONSE, exchange, error, len(error))
+                await self._output.write(error)
+        return json_rpc.parse(asked.forward)
+
     def is_open(self, identifier: str) -> bool:
         """Whether a request of the client still has no answer."""
         return identifier in self._open
@@ -62,11 +82,16 @@ class Desk:
     async def deliver(self, data: bytes, exchange: int, asked: Message | None = None) -> Message | None:
         """What the server said. `None` if it is no JSON-RPC: then only the recording and the person hear of it."""
         message = json_rpc.parse(data)
+        answered = self._judge.answered(data, time.time_ns()) if self._judge else None
+        if answered and answered.note:
+            for note in answered.note.split(b"\n"):
+                self._write(RESPONSE, exchange, note, len(note))
         self._write(RESPONSE, exchange, data[:KEEP_BYTES], len(data))
         if message is None:
             self.say("the server sent something that is not JSON-RPC; it is recorded, but not passed on")
             return None
         content = json_rpc.answering(message, asked.ids[0]) if asked and len(asked.ids) == 1 else data
+        content = answered.content if answered and answered.note else content
         answers = asked.ids if content is not data and asked else message.answers
         for identifier in answers:
             self._open.discard(identifier)

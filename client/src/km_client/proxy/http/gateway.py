@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable
 from http import HTTPStatus
 from itertools import count
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from km_client.proxy.http import heads
@@ -22,6 +23,9 @@ from km_client.proxy.http.runs import Runs
 from km_client.proxy.http.tape import Tape
 from km_client.proxy.http.target import Target
 
+if TYPE_CHECKING:
+    from km_client.proxy.http.held import HeldExchange, HeldExchanges
+
 Say = Callable[[str], None]
 UNREACHABLE_CODE = -32000  # JSON-RPC's range for what a server defines
 _CLOSE = (b"Connection", b"close")
@@ -30,13 +34,23 @@ _CLOSE = (b"Connection", b"close")
 class Gateway:
     """`say` tells a person, `debug` one who asked to hear more; `extra` are the fields of `--header`."""
 
-    def __init__(self, dialler: Dialler, guard: Guard, runs: Runs, extra: Headers, say: Say, debug: Say) -> None:
+    def __init__(
+        self,
+        dialler: Dialler,
+        guard: Guard,
+        runs: Runs,
+        extra: Headers,
+        say: Say,
+        debug: Say,
+        held: HeldExchanges | None = None,
+    ) -> None:
         self.dialler = dialler
         self.guard = guard
         self.runs = runs
         self._target: Target = dialler.target
         self.debug = debug
         self._say = say
+        self._held = held
         self._complaints: set[str] = set()
         self._room = Room()
         self._numbers = count(1)
@@ -45,6 +59,10 @@ class Gateway:
 
     def tape(self, head: RequestHead) -> Tape:
         return Tape(self.runs, self._room, self._target.endpoint, head, next(self._numbers))
+
+    def held(self, head: RequestHead, tape: Tape) -> HeldExchange | None:
+        """What holds changed tools back in this exchange, if that is wanted."""
+        return self._held.begin(head, tape) if self._held else None
 
     def complain(self, error: DialError) -> None:
         """Tell a person, once for each kind of trouble."""

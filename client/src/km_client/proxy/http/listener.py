@@ -50,7 +50,8 @@ async def listen(options: Options, recordings: Recordings) -> int:
     server = await _bind(host, port, opened)
     address, port = server.sockets[0].getsockname()[:2]
     runs, say = recordings.runs, options.say
-    gateways.append(Gateway(dialler, Guard(address, port), runs, options.headers, say, options.debug))
+    guard, held = Guard(address, port), recordings.held()
+    gateways.append(Gateway(dialler, guard, runs, options.headers, say, options.debug, held))
     await server.start_serving()
     _announce(options, f"http://{f'[{address}]' if ':' in address else address}:{port}")
     try:

@@ -62,6 +62,9 @@ class Runs:
         """From now on `session_id` means this run, and its peer's next request without a session another one."""
         for key in [key for key, each in self._runs.items() if each is run]:
             del self._runs[key]
+        if run in self._ended:  # a second client of the same name said `initialize` before this one had its answer
+            self._ended.discard(run)
+            run.is_over = False
         self._put(("session", session_id), run)
 
     def of_session(self, session_id: bytes) -> Run:

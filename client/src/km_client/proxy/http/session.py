@@ -16,15 +16,22 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from km_client.capture import cap
 from km_client.capture.journal import SEGMENT_BYTES
 from km_client.capture.recording import Recording
+from km_client.pinning import choice
 from km_client.proxy.housekeeping import Housekeeper
 from km_client.proxy.http.heads import Headers
 from km_client.proxy.http.runs import Runs
 from km_client.proxy.http.target import Target
 from km_client.proxy.session import AGENT_SECONDS, Say, bytes_from, failure_text, journal_directory
+
+if TYPE_CHECKING:
+    from km_client.pinning.pins import Walk
+    from km_client.proxy.holding import Judge
+    from km_client.proxy.http.held import HeldExchanges
 
 SWEEP_SECONDS = 60.0
 SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP")
@@ -55,7 +62,29 @@ class Recordings:
         self._housekeeper = Housekeeper(self._directory, bytes_from("KM_JOURNAL_CAP_BYTES", cap.CAP_BYTES, say), say)
         self._housekeeper.start()
         self._has_complained = False
+        self._holds: bool | None = None
+        self._description: dict[str, object] = {}
         self.runs = Runs(self._open)
+
+    def judge(self, walk: Walk | None = None) -> Judge | None:
+        """What holds changed tools, if that is wanted; of a session whose lists `walk` keeps."""
+        if self._holds is None:
+            self._holds = choice.holds(self._options.say)
+        if not self._holds:
+            return None
+        from km_client.pinning.pins import identity_of  # noqa: PLC0415 - only where it is wanted
+        from km_client.proxy.holding import Judge  # noqa: PLC0415
+
+        self._description = self._description or self._options.describe(self._options.new_id())
+        return Judge(identity_of(self._description), self._options.say, walk)
+
+    def held(self) -> HeldExchanges | None:
+        """The same for a reverse proxy."""
+        if self.judge() is None:
+            return None
+        from km_client.proxy.http.held import HeldExchanges  # noqa: PLC0415 - only where it is wanted
+
+        return HeldExchanges(self.judge)
 
     def close(self, exit_code: int | None) -> None:
         self.runs.finish(exit_code)
@@ -63,9 +92,10 @@ class Recordings:
 
     def _open(self) -> Recording:
         run_id = self._options.new_id()
+        self._description = description = self._options.describe(run_id)
         recording = Recording(
             self._directory / run_id,
-            self._options.describe(run_id),
+            description,
             on_failure=self._failed,
             on_rotation=self._housekeeper.wake,
             segment_bytes=self._segment_bytes,

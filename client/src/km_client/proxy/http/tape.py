@@ -48,7 +48,7 @@ class Tape:
         self._number = number
         self._session_id = value(head.headers, SESSION_ID)
         self._endpoint_key = b"sse:" + head.target
-        self._is_mcp = is_mcp(head, endpoint) or runs.has_session(self._endpoint_key)
+        self.is_mcp = self._is_mcp = is_mcp(head, endpoint) or runs.has_session(self._endpoint_key)
         self._run: Run | None = None
         self._is_initialize = self._is_legacy_stream = False
         self._copy = Copy(room, value(head.headers, b"content-encoding"))
@@ -112,6 +112,10 @@ class Tape:
         if self._session_id and (head.status == GONE or (self._head.method == b"DELETE" and head.status < 300)):
             self._runs.end(self._session_id)
 
+    def withheld(self, note: bytes) -> None:
+        """The client was given something else than what the server said: see `held`."""
+        self._message(RESPONSE, note, len(note))
+
     def failed(self, problem: str) -> None:
         """There is no answer, or no whole one."""
         if self._is_mcp and not self._is_told:
@@ -132,6 +136,11 @@ class Tape:
         if self._run:
             self._runs.release(self._run)
             self._run = None
+
+    @property
+    def answers_to(self) -> bytes:
+        """Of a stream of 2024-11-05: what is posted to this target is answered here. Blank for any other."""
+        return self._endpoint_key.removeprefix(b"sse:") if self._is_legacy_stream else b""
 
     @property
     def _peer(self) -> bytes:

@@ -1,0 +1,247 @@
+"""Tools whose definition changed are held until a person approves them: whole messages, judged as they pass.
+
+    judge.asked(b'{"id":7,"method":"tools/call","params":{"name":"read"}}', at_ns)
+      -> Asked(forward=b"", refusals=[Refusal(error, note)])     the tool is held: an error that names it and the way on
+    judge.answered(b'{"id":2,"result":{"tools":[…]}}', at_ns)
+      -> Answered(b'{"id":2,"result":{"tools":[…]}}', note)      changed tools as they are pinned, new ones left out
+
+Only with `tools.on_change = hold`. Whatever needs no change is given back as the very bytes it came as; in a list, only
+the tools that are held are touched. What was withheld is told in a note for the recording, where it stands before the
+answer as the server gave it. Without pins to judge by (their file cannot be read, or not be written the first time)
+lists and calls are answered with an error that says which file it is, and how to put it right.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from km_client.errors import ClientError
+from km_client.pinning import definitions, pin_file, spans
+from km_client.pinning.definitions import Listing
+from km_client.pinning.pins import Identity, Kind, Pins, Walk
+from km_client.proxy.held_list import given, note, note_of_list
+
+ERROR = -32010  # of the range that JSON-RPC leaves to implementations; no revision of MCP uses it
+WHY: dict[Kind, str] = {
+    "new": "it was not there when the tools of this server were approved",
+    "changed": "its definition changed since it was approved",
+    "removed": "the server has it no more",
+}
+
+
+class Refusal(NamedTuple):
+    """An answer of ours in place of the server's, and what is recorded about it."""
+
+    error: bytes
+    note: bytes
+
+
+class Asked(NamedTuple):
+    """What goes on to the server; blank for nothing."""
+
+    forward: bytes
+    refusals: list[Refusal]
+
+
+class Answered(NamedTuple):
+    """What the client is given. `note` is blank where that is what the server said."""
+
+    content: bytes
+    note: bytes = b""
+
+
+class Judge:
+    """One session. `say` tells its person a line. One that `is_wary` takes every answer with tools in it for a list,
+    for where the answers of one request may come on another's stream, nobody knows which lists are in flight.
+    """
+
+    def __init__(self, identity: Identity, say: Callable[[str], None], walk: Walk | None = None) -> None:
+        self._identity = identity
+        self._path = pin_file.path_of(identity)
+        self._say = say
+        self._walk = walk or Walk()
+        self.is_wary = False
+        self._lists: dict[str, Any] = {}  # in flight: id as text → id
+        self._pins: Pins | None = None
+        self._stamp: tuple[int, int, int] | None = None
+        self._last_ns = 0
+        self._said: set[str] = set()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an answer to `tools/list` is still to come: nothing else needs to be looked at."""
+        return bool(self._lists)
+
+    def asked(self, message: bytes, at_ns: int) -> Asked:
+        """A message of the client's."""
+        if b"tools" not in message:
+            return Asked(message, [])
+        try:
+            text = _text(message)
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return Asked(message, [])  # no JSON-RPC: no server takes it for a call
+        if not isinstance(value, list):
+            refusal = self._asked_one(value, at_ns)
+            return Asked(message, []) if refusal is None else Asked(b"", [refusal])
+        judged = [self._asked_one(each, at_ns) for each in value]
+        refusals = [refusal for refusal in judged if refusal]
+        if not refusals:
+            return Asked(message, [])
+        parts = spans.elements(text, spans.whole(text).start)
+        kept = [span.of(text) for span, refusal in zip(parts, judged, strict=True) if refusal is None]
+        return Asked(_bytes(f"[{','.join(kept)}]") if kept else b"", refusals)
+
+    def answered(self, message: bytes, at_ns: int) -> Answered:
+        """A message of the server's."""
+        if not self._lists and not (self.is_wary and _may_list(message)):
+            return Answered(message)
+        try:
+            text = _text(message)
+            whole = spans.whole(text)
+            if text[whole.start] == "[":
+                return self._batch(message, text, whole, at_ns)
+            return self._answered_one(message, text, whole.start, at_ns)
+        except ValueError:
+            return Answered(message)  # no JSON: no client takes it for an answer
+        except RecursionError:
+            return self._unreadable("it is nested too deeply")
+
+    def _asked_one(self, value: object, at_ns: int) -> Refusal | None:
+        if not isinstance(value, dict):
+            return None
+        said = value.get("params")
+        params = said if isinstance(said, dict) else {}
+        if value.get("method") == "tools/list" and value.get("id") is not None:
+            self._lists[str(value["id"])] = value["id"]
+            if params.get("cursor") is None:
+                self._begin(at_ns)
+        if value.get("method") != "tools/call":
+            return None
+        name = params.get("name")
+        try:
+            kind = self._fresh().withheld(name) if isinstance(name, str) else None
+        except ClientError as error:
+            return self._refusal(value.get("id"), f"{error.message}; {error.hint}", {"tool": name})
+        if kind is None:
+            return None
+        why = f"the tool `{name}` of `{self._identity.name}` is held: {WHY[kind]}. {self._way_on(str(name))}"
+        return self._refusal(value.get("id"), why, {"tool": name, "change": kind})
+
+    def _way_on(self, name: str) -> str:
+        server = self._identity.name
+        approve = f"km-client tools approve {server} {name}"
+        return f"`km-client tools diff {server}` shows the change, `{approve}` lets it through"
+
+    def _refusal(self, identifier: object, text: str, facts: dict[str, object]) -> Refusal:
+        if identifier is None:  # nobody waits for an answer
+            return Refusal(b"", note(None, {**facts, "given": "nothing"}))
+        error = {"code": ERROR, "message": f"km-client: {text}", "data": {"server": self._identity.name, **facts}}
+        answer = {"jsonrpc": "2.0", "id": identifier, "error": error}
+        return Refusal(json.dumps(answer).encode(), note(identifier, {**facts, "given": "an error"}))
+
+    def _begin(self, at_ns: int) -> None:
+        try:
+            self._update(lambda pins: pins.begin(self._walk, at_ns=at_ns, now_ns=time.time_ns()))
+        except ClientError as error:
+            self._complain(error)
+
+    def _batch(self, message: bytes, text: str, whole: spans.Span, at_ns: int) -> Answered:
+        parts = [span.of(text) for span in spans.elements(text, whole.start)]
+        answers = [self._answered_one(_bytes(part), part, 0, at_ns) for part in parts]
+        notes = [answer.note for answer in answers if answer.note]
+        if not notes:
+            return Answered(message)
+        return Answered(b"[" + b",".join(answer.content for answer in answers) + b"]", b"\n".join(notes))
+
+    def _answered_one(self, message: bytes, text: str, at: int, at_ns: int) -> Answered:
+        if text[at] != "{":
+            return Answered(message)
+        members, is_ambiguous = spans.members(text, at, definitions.ANSWER)
+        identifier = json.loads(members["id"].of(text)) if "id" in members else None
+        key = str(identifier)
+        if key not in self._lists:  # only a list that some client takes for an answer is of interest
+            listing = definitions.read(text, at) if "result" in members else None
+            return self._listed(message, text, listing, identifier, at_ns) if listing else Answered(message)
+        if "method" in members:
+            return Answered(message)  # a request of the server's, which has ids of its own
+        identifier = self._lists.pop(key)
+        listing = None if is_ambiguous else definitions.read(text, at)
+        if listing:
+            return self._listed(message, text, listing, identifier, at_ns)
+        if "error" in members and "result" not in members and not is_ambiguous:
+            return Answered(message)
+        refusal = self._refusal(identifier, "the server's answer is no list of tools", {})
+        return Answered(refusal.error, refusal.note)
+
+    def _listed(self, message: bytes, text: str, listing: Listing, identifier: object, at_ns: int) -> Answered:
+        moment = self._last_ns = max(at_ns, self._last_ns + 1)
+        try:
+            if listing.is_ambiguous:
+                raise ClientError("ambiguous", "the list can be read in two ways: a name stands twice in one object")
+            pins = self._update(lambda pins: pins.see(listing, self._walk, at_ns=moment, now_ns=time.time_ns()))
+        except ClientError as error:
+            self._complain(error)
+            refusal = self._refusal(identifier, f"{error.message}; {error.hint}" if error.hint else error.message, {})
+            return Answered(refusal.error, refusal.note)
+        shown, held = given(listing, text, pins)
+        return Answered(_bytes(shown), note_of_list(identifier, held)) if held else Answered(message)
+
+    def _unreadable(self, why: str) -> Answered:
+        """An answer that cannot be judged: every list in flight is answered for the server, as nobody knows which."""
+        refusals = [
+            self._refusal(each, f"the list of tools cannot be read: {why}", {}) for each in self._lists.values()
+        ]
+        self._lists.clear()
+        return Answered(b"\n".join(each.error for each in refusals), b"\n".join(each.note for each in refusals))
+
+    def _update(self, change: Callable[[Pins], object]) -> Pins:
+        """The pins after `change`, written down where that is possible; at first it must be. Raises `ClientError`."""
+        known = self._fresh() if self._path.exists() else None
+        try:
+            self._pins = pin_file.update(self._identity, change)
+        except ClientError as error:
+            if known is None or not known.pinned:
+                raise
+            self._complain(error)
+            change(known)
+            return known
+        self._stamp = self._stamp_now()
+        return self._pins
+
+    def _fresh(self) -> Pins:
+        """The pins as they are now: a person may have approved something meanwhile. Raises `ClientError`."""
+        stamp = self._stamp_now()
+        if self._pins is None or stamp != self._stamp:
+            self._pins, self._stamp = pin_file.load(self._path) or Pins(self._identity), stamp
+        return self._pins
+
+    def _stamp_now(self) -> tuple[int, int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+    def _complain(self, error: ClientError) -> None:
+        """Once for each reason."""
+        if error.message not in self._said:
+            self._said.add(error.message)
+            self._say(f"{error.message}; {error.hint}" if error.hint else error.message)
+
+
+def _may_list(message: bytes) -> bool:
+    """Whether it could say `tools`, letter by letter or in escapes."""
+    return b"tools" in message or b"\\u" in message
+
+
+def _text(message: bytes) -> str:
+    """Bytes that are no UTF-8 stay what they are when it is encoded again; a reader may well take them for text."""
+    return message.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
