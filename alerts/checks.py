@@ -6,12 +6,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core import checks
-from django.core.checks import CheckMessage, register
+from django.core.checks import CheckMessage, Tags, register
 
 MIN_KEY_CHARACTERS = 32  # what 24 random bytes are in base64
 
 
-@register
+@register(Tags.security)
 def sealing_keys_are_long(**_: Any) -> list[CheckMessage]:
     """They are all that stands between a stolen database and the secrets of webhooks."""
     short = [key for key in settings.SEALING_KEYS if len(key) < MIN_KEY_CHARACTERS]
@@ -26,7 +26,7 @@ def sealing_keys_are_long(**_: Any) -> list[CheckMessage]:
     ]
 
 
-@register
+@register(Tags.security)
 def webhooks_do_not_reach_everything(**_: Any) -> list[CheckMessage]:
     """A network as wide as the internet is no network of one's own."""
     wide = [str(network) for network in settings.WEBHOOK_PRIVATE_NETWORKS if network.prefixlen == 0]

@@ -33,7 +33,12 @@ MAX_ASKED_AN_HOUR = 20  # of a customer, tests and sent again: a form must not b
 
 def listed(customer: Customer) -> QuerySet[Destination]:
     """The destinations of `customer`, the oldest first, with whom they write to."""
-    return Destination.objects.filter(customer=customer).prefetch_related("members__user").order_by("id")
+    return offered(customer).prefetch_related("members__user")
+
+
+def offered(customer: Customer) -> QuerySet[Destination]:
+    """Those of `listed`, without whom they write to: for a form to choose from."""
+    return Destination.objects.filter(customer=customer).order_by("id")
 
 
 def get(customer: Customer, public_id: str) -> Destination:

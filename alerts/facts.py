@@ -93,14 +93,15 @@ class Facts:
         if hour is None:
             return None
         end = min(hour + _HOUR, self.at)
-        rows = stores.current().minutes(self.customer.pk, since=hour, until=end, most=MAX_COUNTED)
+        rows = stores.current().minutes(self.customer.pk, since=hour, until=end, most=MAX_COUNTED, timed=False)
         heard = [row.at for row in rows if watch.sees(row.server, row.method, row.tool)]
         return min(max(heard) + _MINUTE, self.at) if heard else end
 
     @cached_property
     def _minutes(self) -> list[Measure]:
         since = floor(self.at - self._longest(by_minute=True), _MINUTE)
-        return stores.current().minutes(self.customer.pk, since=since, until=self.at + _MINUTE, most=MAX_COUNTED)
+        until, timed = self.at + _MINUTE, any(watch.kind == Kind.LATENCY for watch in self.watches)
+        return stores.current().minutes(self.customer.pk, since=since, until=until, most=MAX_COUNTED, timed=timed)
 
     @cached_property
     def _hours(self) -> list[Measure]:

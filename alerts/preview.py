@@ -58,7 +58,7 @@ def preview(customer: Customer, watch: Watch, *, at: datetime) -> Preview:
 def _windows(customer: Customer, watch: Watch, begin: datetime, at: datetime) -> Preview:
     by_minute = watch.window <= LONGEST_BY_MINUTE
     if by_minute:
-        rows, begin = _minutes(customer, begin, at)
+        rows, begin = _minutes(customer, begin, at, timed=watch.kind == Kind.LATENCY)
     else:
         rows = hours(customer.pk, since=begin - watch.window, until=at)
     steps = _summed(watch, rows)
@@ -75,7 +75,7 @@ def _windows(customer: Customer, watch: Watch, begin: datetime, at: datetime) ->
 
 def _silence(customer: Customer, watch: Watch, begin: datetime, at: datetime) -> Preview:
     before = Facts(customer, begin, [watch], used=0).heard_at(watch)
-    rows, counted_since = _minutes(customer, begin, at)
+    rows, counted_since = _minutes(customer, begin, at, timed=False)
     heard = sorted({row.at for row in rows if watch.sees(row.server, row.method, row.tool)})
 
     def read(moment: datetime) -> Reading:
@@ -97,9 +97,10 @@ def _days(customer: Customer, watch: Watch, at: datetime) -> Preview:
     return Preview(datetime(first.year, first.month, first.day, tzinfo=UTC), episodes)
 
 
-def _minutes(customer: Customer, begin: datetime, at: datetime) -> tuple[list[Measure], datetime]:
+def _minutes(customer: Customer, begin: datetime, at: datetime, *, timed: bool) -> tuple[list[Measure], datetime]:
     """The minutes from `begin` on, and from when on they are all."""
-    rows = stores.current().minutes(customer.pk, since=floor(begin, _MINUTE), until=at, most=MAX_COUNTED)
+    since = floor(begin, _MINUTE)
+    rows = stores.current().minutes(customer.pk, since=since, until=at, most=MAX_COUNTED, timed=timed)
     if sum(row.events for row in rows) < MAX_COUNTED:
         return rows, begin
     return rows, min(row.at for row in rows)

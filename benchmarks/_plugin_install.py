@@ -28,7 +28,7 @@ from km_client.registry.provisioning import Wanted, provision
 
 from plugins_registry.models import Approval, PayloadBuild, RepositoryState
 from plugins_registry.repositories import mark_dirty
-from plugins_registry.signing import package_signer
+from plugins_registry.signing.signers import package_signer
 from tests.client.registry.signed import Versioned
 from tests.plugins_registry.repositories import world
 from tests.plugins_registry.repositories.world import Founded

@@ -8,14 +8,16 @@ What a body may hold is the struct's business; this room only turns bytes into i
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
-from rest_framework.request import Request
 
 from core.errors import InvalidRequest, PayloadTooLarge
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
 
 Shape = TypeVar("Shape")
 

@@ -1,19 +1,15 @@
 """One shape for every error the API answers: `{"error": {"code", "message", "hint"}}`.
 
-Status codes belong to the error classes; views raise, `handle` encodes. `code` is stable and may be matched by
-programs; `message` says what was wrong with which thing; `hint` is the next step.
+Status codes belong to the error classes; views raise, `core.error_answers` encodes. `code` is stable and may be matched
+by programs; `message` says what was wrong with which thing; `hint` is the next step.
 """
 
 from __future__ import annotations
 
 import random
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError
-from django.http import Http404, JsonResponse
-from rest_framework import exceptions
-from rest_framework.response import Response
+from django.http import JsonResponse
 
 RETRY_BASE_SECONDS = 2
 RETRY_JITTER_SECONDS = 8  # spreads the clients that a downed database sent away, so they do not come back as one
@@ -96,36 +92,3 @@ def not_stored(reason: str, error: type[Unavailable] = Unavailable) -> Unavailab
 def as_response(error: ApiError) -> JsonResponse:
     """`error` as a plain Django response, for views that bypass DRF for speed."""
     return JsonResponse(body(error.code, error.message, error.hint), status=error.status, headers=headers(error))
-
-
-def handle(exception: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's `EXCEPTION_HANDLER`: every error of every view passes here."""
-    # Imported late: `rest_framework.views` imports our authentication class, whose errors are these.
-    from rest_framework.views import exception_handler, set_rollback  # noqa: PLC0415
-
-    if isinstance(exception, OperationalError | InterfaceError):
-        exception = database_unavailable()
-    if isinstance(exception, ApiError):
-        set_rollback()
-        return Response(
-            body(exception.code, exception.message, exception.hint), exception.status, headers=headers(exception)
-        )
-    if isinstance(exception, Http404):  # DRF would translate these two by itself, and hide what they became
-        exception = exceptions.NotFound()
-    if isinstance(exception, PermissionDenied):
-        exception = exceptions.PermissionDenied()
-    response = exception_handler(exception, context)
-    if response is not None and isinstance(exception, exceptions.APIException):
-        response.data = body(_drf_code(exception), _drf_message(exception))
-    return response
-
-
-def _drf_code(exception: exceptions.APIException) -> str:
-    return "invalid_request" if isinstance(exception, exceptions.ValidationError) else exception.default_code
-
-
-def _drf_message(exception: exceptions.APIException) -> str:
-    detail = exception.detail
-    if isinstance(detail, dict):
-        return "; ".join(f"`{field}`: {' '.join(map(str, problems))}" for field, problems in detail.items())
-    return " ".join(map(str, detail)) if isinstance(detail, list) else str(detail)

@@ -2,7 +2,7 @@
 
     @extend_schema(request=IssueRequest, responses={201: IssuedKey, 400: ErrorAnswer})
 
-Imported once at start, which registers it.
+Importing it registers it (`kmcloud.openapi`).
 """
 
 from __future__ import annotations
@@ -16,20 +16,6 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
 
 _REFERENCE = "#/components/schemas/{name}"
-
-
-class ErrorDetail(msgspec.Struct):
-    """What was wrong: a stable `code` for programs, `message` and `hint` for people."""
-
-    code: str
-    message: str
-    hint: str
-
-
-class ErrorAnswer(msgspec.Struct):
-    """Every error of this API."""
-
-    error: ErrorDetail
 
 
 class StructExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]  # its metaclass is not annotated

@@ -9,6 +9,6 @@ class CustomersConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from customers import checks, openapi, tiers  # noqa: F401,PLC0415 - they need the app registry, and register themselves
+        from customers import checks, tiers  # noqa: F401,PLC0415 - they need the app registry, and register themselves
 
         post_migrate.connect(tiers.after_migrate, sender=self, dispatch_uid="customers.tiers")

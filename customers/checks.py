@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Tags, register
 from km_protocol.claims import LEEWAY_SECONDS
 
 MIN_SECRET_BYTES = 32  # as long as the HMAC's own output
@@ -13,7 +13,7 @@ LONGEST_TOKEN_SECONDS = 24 * 3600  # plugins verify tokens without asking us: lo
 LONGEST_REFRESH_SECONDS = 3600  # longer, and a laptop goes on with what its customer gave up an hour ago
 
 
-@register
+@register(Tags.security)
 def secrets_are_long(**_: Any) -> list[CheckMessage]:
     """The pepper and the passphrase are all that stands between a stolen database and its keys."""
     short = [
@@ -31,7 +31,7 @@ def secrets_are_long(**_: Any) -> list[CheckMessage]:
     ]
 
 
-@register
+@register(Tags.security)
 def tokens_live_reasonably(**_: Any) -> list[CheckMessage]:
     """A token must outlive the clocks' leeway and not outlive a day."""
     if LEEWAY_SECONDS < settings.TOKEN_SECONDS <= LONGEST_TOKEN_SECONDS:
@@ -46,7 +46,7 @@ def tokens_live_reasonably(**_: Any) -> list[CheckMessage]:
     ]
 
 
-@register
+@register(Tags.security)
 def leases_are_refreshed_in_time(**_: Any) -> list[CheckMessage]:
     """What a laptop does between two refreshes is what it did before an upgrade or a downgrade."""
     if 1 <= settings.LEASE_REFRESH_SECONDS <= LONGEST_REFRESH_SECONDS:

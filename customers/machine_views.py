@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import msgspec
-from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from core import bodies
 from core.clock import now
-from core.openapi import ErrorAnswer
+from core.described import ErrorAnswer, extend_schema
 from customers import machines
 from customers.authentication import IsCustomer, Principal
 from customers.machines import MachineReport

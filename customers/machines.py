@@ -15,7 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
 from django.db import transaction
@@ -25,10 +25,12 @@ from django.db.models.functions import Cast
 from core.errors import InvalidRequest
 from core.rows import by_public_id
 from customers import api_keys, audit
-from customers.authentication import Principal
 from customers.errors import UnknownMachine
 from customers.leases import MAX_MACHINE_CHARACTERS
 from customers.models import ApiKey, Customer, Machine
+
+if TYPE_CHECKING:
+    from customers.authentication import Principal
 
 MAX_MACHINES = 1_000  # a row each; whoever sends a new id with every request keeps the newest thousand
 MAX_TIMES = 2**53 - 1  # what every program that reads JSON counts exactly
@@ -79,6 +81,13 @@ class Installed(NamedTuple):
 
     machine: Machine
     plugin: PluginReport
+
+
+class Whereabouts(NamedTuple):
+    """Of one plugin: how often it is in each state, and the machines that were seen last."""
+
+    states: Counter[str]
+    shown: list[Installed]
 
 
 def seen(principal: Principal, machine: str, user_agent: str, *, at: datetime) -> None:
@@ -154,6 +163,22 @@ def installations(customer: Customer) -> dict[str, list[Installed]]:
         for plugin in _REPORTS.decode(machine.told):
             found.setdefault(plugin.name, []).append(Installed(machine, plugin))
     return found
+
+
+def whereabouts(customer: Customer, name: str) -> Whereabouts:
+    """Where the plugin `name` is installed: of `MOST_SHOWN` the machine, of all how it stands there. Two queries; equal
+    reports are read once."""
+    rows = listed(customer).annotate(told=Cast("plugins", TextField())).values_list("pk", "told")[:MAX_MACHINES]
+    read: dict[str, list[PluginReport]] = {}
+    found: list[tuple[int, PluginReport]] = []
+    for machine, told in rows:
+        if (reports := read.get(told)) is None:
+            reports = read[told] = [each for each in _REPORTS.decode(told) if each.name == name]
+        found += [(machine, each) for each in reports]
+    newest = found[:MOST_SHOWN]
+    machines = listed(customer).defer("plugins", "redaction").in_bulk([machine for machine, _ in newest])
+    shown = [Installed(machines[machine], each) for machine, each in newest if machine in machines]  # else just removed
+    return Whereabouts(Counter(each.state for _, each in found), shown)
 
 
 def plugin_states(customer: Customer) -> Counter[tuple[str, str]]:

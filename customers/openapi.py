@@ -1,4 +1,4 @@
-"""How the API's description names our authentication. Imported once at start, which registers it."""
+"""How the API's description names our authentication. Importing it registers it (`kmcloud.openapi`)."""
 
 from __future__ import annotations
 

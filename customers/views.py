@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from core import bodies
 from core.clock import now
-from core.openapi import ErrorAnswer
+from core.described import ErrorAnswer, extend_schema
 from core.throttling import address_of
 from customers import api_keys, exchange, key_pages, leaks, machines, signing_keys, status
 from customers.authentication import IsCustomer, Principal, may

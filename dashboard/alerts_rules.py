@@ -44,8 +44,8 @@ def new(request: HttpRequest, customer: Customer) -> HttpResponse:
         }
         return render(request, "dashboard/alerts/kinds.html", context)
     draft = rules.defaults(request.GET["kind"])
-    everybody = {each.public_id for each in destinations.listed(customer) if each.disabled_at is None}
-    return _form(request, customer, draft, values_of(draft), everybody)
+    everybody = destinations.offered(customer).filter(disabled_at=None).values_list("public_id", flat=True)
+    return _form(request, customer, draft, values_of(draft), set(everybody))
 
 
 @member_page
@@ -157,7 +157,7 @@ def _form(
         "windows": [(str(minutes), words.span(minutes)) for minutes in facts.windows],
         "cooldowns": [(str(minutes), words.span(minutes)) for minutes in COOLDOWNS],
         "hours": [(str(hour), f"{hour:02d}:00") for hour in range(24)],
-        "destinations": [(each, each.public_id in chosen) for each in destinations.listed(customer)],
+        "destinations": [(each, each.public_id in chosen) for each in destinations.offered(customer)],
         "servers": server_names(customer.pk, since=at - timedelta(days=30), most=SHOWN_SERVERS),
         "problem": problem,
         "preview": None if problem else _preview(customer, draft, at),

@@ -42,13 +42,16 @@ _CONTROLS = bytes(code for code in range(128) if UNSEEN.match(chr(code)))
 
 def visible(text: str) -> SafeString:
     """`text` escaped, with the characters that do not show spelled out."""
-    if text.isascii() and not _has_controls(text):
+    if not has_unseen(text):
         return escape(text)
     return mark_safe(UNSEEN.sub(_spell_out, escape(text)))  # noqa: S308 - escaped in this line
 
 
-def _has_controls(text: str) -> bool:
-    """Of ASCII, ten times as fast as looking for each: megabytes are shown at once."""
+def has_unseen(text: str) -> bool:
+    """Whether `text` holds characters that do not show. Of ASCII, ten times as fast as looking for each: megabytes are
+    shown at once."""
+    if not text.isascii():
+        return UNSEEN.search(text) is not None
     return len(text.encode().translate(None, _CONTROLS)) != len(text)
 
 

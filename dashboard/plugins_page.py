@@ -79,14 +79,15 @@ def plugin(request: HttpRequest, customer: Customer, plugin_id: str) -> HttpResp
     """One plugin."""
     at = now()
     offer = shop.offer(customer, entitlement_of(customer, at=at), plugin_id)
-    installed = machines.installations(customer).get(offer.plugin.name, [])
+    name = offer.plugin.name
+    where = machines.whereabouts(customer, name)
     context = {
         "customer": customer,
         "section": "plugins",
-        "row": _row(offer, Counter((each.plugin.name, each.plugin.state) for each in installed)),
+        "row": _row(offer, Counter({(name, state): count for state, count in where.states.items()})),
         "offer": offer,
-        "installed": [Place(each, plugin_words.standing(each.plugin)) for each in installed[: machines.MOST_SHOWN]],
-        "more": max(0, len(installed) - machines.MOST_SHOWN),
+        "installed": [Place(each, plugin_words.standing(each.plugin)) for each in where.shown],
+        "more": max(0, where.states.total() - machines.MOST_SHOWN),
         "facts": _facts(offer),
         "versions": [(revision, _state(revision)) for revision in offer.versions],
         "builds": [(build, _build_state(build)) for build in offer.builds],

@@ -18,6 +18,7 @@ from customers.models import Customer
 from dashboard import message_view, session_filter, session_list, session_page, session_replay, timeline
 from dashboard.boundary import member_page
 from dashboard.exchanges import from_its_request
+from dashboard.whole_page import filled
 from events import queries
 from events.overview_queries import RANGES
 from events.rows import EventRow, SessionRow
@@ -102,15 +103,14 @@ def message(request: HttpRequest, customer: Customer, session_id: str, event_id:
     view = message_view.of_whole(_event_of(customer, session_id, event_id))
     found = _session_of(customer, session_id) if session_id else None
     section = "sessions" if found else "events"
-    context = {"customer": customer, "section": section, "session": found, "view": view}
-    return render(request, "dashboard/message.html", context)
+    return filled(request, "dashboard/message.html", view, customer=customer, section=section, session=found)
 
 
 @member_page
 def message_whole(request: HttpRequest, customer: Customer, session_id: str, event_id: UUID) -> HttpResponse:
     """One whole message, to stand where its beginning stood."""
     view = message_view.of_whole(_event_of(customer, session_id, event_id))
-    return render(request, "dashboard/parts/message_body.html", {"view": view})
+    return filled(request, "dashboard/parts/message_body.html", view)
 
 
 @member_page

@@ -19,7 +19,7 @@ LOG = "core.request_log.RequestLogMiddleware"
 SHORTCUT = "events.middleware.IngestMiddleware"
 
 
-@register
+@register(Tags.security)
 def shortcut_comes_first(**_: Any) -> list[CheckMessage]:
     """Anything before the shortcut, but for the log, is paid for by every batch of events."""
     if settings.MIDDLEWARE[:2] == [LOG, SHORTCUT]:
@@ -33,7 +33,7 @@ def shortcut_comes_first(**_: Any) -> list[CheckMessage]:
     ]
 
 
-@register
+@register(Tags.security)
 def store_can_be_found(**_: Any) -> list[CheckMessage]:
     """A name that is none would fail at the first event."""
     if settings.EVENT_STORE == DATABASE:
@@ -51,7 +51,7 @@ def store_can_be_found(**_: Any) -> list[CheckMessage]:
     return []
 
 
-@register
+@register(Tags.security)
 def clickhouse_has_an_address(**_: Any) -> list[CheckMessage]:
     """`None` is the address in a process that has no use for it."""
     if settings.EVENT_STORE != CLICKHOUSE or settings.CLICKHOUSE_URL is None:
@@ -68,7 +68,7 @@ def clickhouse_has_an_address(**_: Any) -> list[CheckMessage]:
     ]
 
 
-@register
+@register(Tags.security)
 def clickhouse_stands_beside_postgresql(**_: Any) -> list[CheckMessage]:
     """SQLite has one writer, which waits for ClickHouse in every drain."""
     if settings.EVENT_STORE != CLICKHOUSE or connection.vendor == "postgresql":
@@ -82,7 +82,7 @@ def clickhouse_stands_beside_postgresql(**_: Any) -> list[CheckMessage]:
     ]
 
 
-@register
+@register(Tags.security)
 def log_can_be_found(**_: Any) -> list[CheckMessage]:
     """As for the store; and RabbitMQ needs an address, and counters that do not depend on it."""
     named, url = settings.EVENT_LOG, settings.EVENT_LOG_URL

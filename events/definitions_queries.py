@@ -1,7 +1,7 @@
 """Reads of tools and their definitions, for pages. Every one is bound to a customer first; rows are plain and frozen.
 
 servers(7)                      → [ServerRow(name="git", tools=12, gone=1, open=2, …)]
-tools(7)                        → [ToolRow(server="git", name="git_log", …)], light: no definition is read
+tool(7, "git", "git_log")       → ToolRow(server="git", name="git_log", …), light: no definition is read
 history(7, "git", "git_log")    → [DefinitionRow(digest="9f86…", …)], the one seen last first, with its change
 body(7, definition_id)          → the canonical JSON
 """
@@ -11,15 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import BooleanField, Count, ExpressionWrapper, F, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, F, Max, OuterRef, Q, Subquery
 
 from events.definitions_models import Tool, ToolChange, ToolDefinition, ToolServer
 
 MAX_SERVERS = 500
-MAX_LISTED = 20_000  # tools of one page's question: they are sorted by figures, so all are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +47,12 @@ class ServerRow:
         return self.unread_at is not None and (self.listed_at is None or self.unread_at >= self.listed_at)
 
 
-class ToolRow(NamedTuple):
-    """`is_open`: a change of it waits. `is_new`: its newest change is that it is there. A tuple: they are many."""
+@dataclass(frozen=True, slots=True)
+class ToolRow:
+    """`is_open`: a change of it waits. `is_new`: its newest change is that it is there."""
 
     server: str
     name: str
-    changed_at: datetime | None
     is_gone: bool
     is_new: bool
     is_open: bool
@@ -103,28 +101,14 @@ def servers(customer_id: int, *, name: str | None = None) -> list[ServerRow]:
     return [ServerRow(*row, *open_changes.get(row[0], (0, None))) for row in rows]
 
 
-def tools(customer_id: int, *, server: str | None = None) -> list[ToolRow]:
-    """Every tool; of one `server` alone. Two queries."""
-    found = Tool.objects.filter(customer_id=customer_id)
-    return _tool_rows(customer_id, found if server is None else found.filter(server__name=server))
-
-
 def tool(customer_id: int, server: str, name: str) -> ToolRow | None:
-    """One tool, if any list had it. Two queries."""
-    found = Tool.objects.filter(customer_id=customer_id, server__name=server, name=name)
-    return next(iter(_tool_rows(customer_id, found)), None)
-
-
-def _tool_rows(customer_id: int, found: QuerySet[Tool]) -> list[ToolRow]:
-    """Compared by the database: to make moments of thousands of rows takes longer than all the rest."""
-    waiting = ToolChange.objects.filter(customer_id=customer_id, accepted_at=None)
-    still_open = set(waiting.values_list("tool_id", flat=True))
-    rows = found.annotate(gone=_bool(last_seen__lt=F("server__listed_at")), new=_bool(changed_at=F("first_seen")))
-    columns = rows.values_list("id", "server__name", "name", "changed_at", "gone", "new")[:MAX_LISTED]
-    return [
-        ToolRow(server, name, at, bool(gone), bool(new), pk in still_open)
-        for pk, server, name, at, gone, new in columns
-    ]
+    """One tool, if any list had it."""
+    waiting = ToolChange.objects.filter(tool=OuterRef("pk"), accepted_at=None)
+    found = Tool.objects.filter(customer_id=customer_id, server__name=server, name=name).annotate(
+        gone=_bool(last_seen__lt=F("server__listed_at")), new=_bool(changed_at=F("first_seen")), open=Exists(waiting)
+    )
+    flags = found.values_list("gone", "new", "open").first()
+    return None if flags is None else ToolRow(server, name, *map(bool, flags))
 
 
 def _bool(**condition: F) -> ExpressionWrapper[Q]:

@@ -46,9 +46,14 @@ class Histogram:
 
     def __add__(self, other: Histogram) -> Histogram:
         merged = Histogram(self.counts)
-        for bucket, count in other.counts.items():
-            merged.counts[bucket] = merged.counts.get(bucket, 0) + count
+        merged += other
         return merged
+
+    def __iadd__(self, other: Histogram) -> Histogram:
+        counts = self.counts
+        for bucket, count in other.counts.items():
+            counts[bucket] = counts.get(bucket, 0) + count
+        return self
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Histogram) and self.counts == other.counts

@@ -9,26 +9,21 @@ Hours and days come from the rollups. An hour's rollup says nothing of its minut
 from the events themselves, the newest `MAX_COUNTED` of them: `counted_since` says from when on, where that is later
 than the range begins. The last step of a range is going on; the time before is cut at the same place, to the minute or
 the hour. The number of queries depends on the range alone. Where the rows come from: `events.overview_rows`.
-
-The slowest tools are those with the highest p95 among the `CANDIDATES` whose mean is highest: of fewer tools, of all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from heapq import nlargest
 
 from django.db.models import Q, QuerySet
 
 from events import stores
 from events.models import DailyRollup, HourlyRollup, Rollup
-from events.overview_rows import FromMinutes, FromRollups, Key, Source, Total
+from events.overview_rows import TOP, FromMinutes, FromRollups, Source, Total
 
 MAX_COUNTED = 20_000  # events of two hours: 50 ms, half of them PostgreSQL's
-TOP = 5  # tools and servers of each list
-CANDIDATES = 50  # for the slowest: a p95 is at most twenty times the mean, so few are worth to be read
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -120,18 +115,17 @@ def overview(customer_id: int, asked: Range, *, at: datetime) -> Overview:
     cut = _floor(at, grain) + grain - asked.length
     source, counted_since = _source(customer_id, asked, since, cut)
     points = {since + asked.step * number: Total() for number in range(asked.steps)}
-    for moment, total in source.moments():
-        points[_floor(moment, asked.step)] += total
-    totals, (before, servers_before) = source.tools(), source.before()
-    slowest, failing = _tools(source, totals)
+    for moment, sums, histograms in source.moments():
+        points[_floor(moment, asked.step)].add(sums, histograms)
+    standing, (before, servers_before) = source.standing(), source.before()
     return Overview(
         since=since,
-        figures=_figures(points.values(), len({server for server, _ in totals})),
+        figures=_figures(points.values(), standing.servers),
         before=_figures([before], servers_before),
         points=[_point(moment, total) for moment, total in points.items()],
-        slowest=slowest,
-        failing=failing,
-        busiest=_servers(source, totals),
+        slowest=_slowest(_ranked(*key, total) for key, total in standing.slow.items()),
+        failing=[_ranked(*key, total) for key, total in standing.failing.items()],
+        busiest=[_ranked(name, "", total) for name, total in standing.busiest.items()],
         counted_since=counted_since,
     )
 
@@ -184,29 +178,6 @@ def _parts(customer_id: int, since: datetime, until: datetime) -> list[QuerySet[
     return [days, hours]
 
 
-def _tools(source: Source, totals: dict[Key, Total]) -> tuple[list[Ranked], list[Ranked]]:
-    """The slowest, and those that fail most."""
-    called = {key: total for key, total in totals.items() if key[1]}
-    slow = nlargest(CANDIDATES, called, key=lambda key: called[key].mean_ms)
-    failing = sorted((key for key in called if called[key].errors), key=lambda key: (-called[key].errors, key))[:TOP]
-    source.add_durations(totals, {*slow, *failing})
-    return (
-        _top([_ranked(*key, called[key]) for key in slow], lambda tool: tool.p95_ms or 0),
-        [_ranked(*key, called[key]) for key in failing],
-    )
-
-
-def _servers(source: Source, totals: dict[Key, Total]) -> list[Ranked]:
-    """The busiest."""
-    servers: dict[str, Total] = {}
-    for (server, _), total in totals.items():
-        servers.setdefault(server, Total()).add((total.events, total.requests, total.errors, total.bytes))
-    busiest = sorted(servers, key=lambda name: (-servers[name].events, name))[:TOP]
-    for name, histogram in source.server_durations(totals, busiest).items():
-        servers[name].histogram = histogram
-    return [_ranked(name, "", servers[name]) for name in busiest]
-
-
 def _figures(parts: Iterable[Total], servers: int) -> Figures:
     total = Total()
     for part in parts:
@@ -222,9 +193,10 @@ def _ranked(server: str, tool: str, total: Total) -> Ranked:
     return Ranked(server, tool, total.events, total.requests, total.errors, *total.percentiles()[:2])
 
 
-def _top(rows: Iterable[Ranked], worth: Callable[[Ranked], float]) -> list[Ranked]:
-    """The `TOP` rows worth most; those worth nothing are not among them."""
-    return sorted(filter(worth, rows), key=lambda row: (-worth(row), row.server, row.tool))[:TOP]
+def _slowest(rows: Iterable[Ranked]) -> list[Ranked]:
+    """The `TOP` rows of the highest p95, of those that were timed."""
+    timed = [(-row.p95_ms, row.server, row.tool, row) for row in rows if row.p95_ms]
+    return [row for *_, row in sorted(timed, key=lambda each: each[:3])[:TOP]]
 
 
 def _floor(moment: datetime, step: timedelta) -> datetime:

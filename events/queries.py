@@ -131,4 +131,6 @@ def inbox_depth(customer_id: int | None = None) -> InboxDepth:
     waiting = InboxEntry.objects.all() if customer_id is None else InboxEntry.objects.filter(customer_id=customer_id)
     oldest = waiting.order_by("id").values_list("received_at", flat=True).first()
     outside = (logs.current().waiting() or 0) if customer_id is None else 0
+    if oldest is None:
+        return InboxDepth(outside, 0, None)
     return InboxDepth(waiting.count() + outside, waiting.aggregate(total=Sum("events"))["total"] or 0, oldest)

@@ -11,18 +11,21 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet, Value
-from django.db.models.functions import Length, Substr
+from django.db.models import QuerySet
+from django.db.models.functions import Substr
 from km_protocol.envelope import Party
 
 from events import models
 
 PREVIEW_CHARACTERS = 16 * 1024  # 500 of them, the largest page, are 8 MB
+READ_CHARACTERS = PREVIEW_CHARACTERS + 1
+"""Of each message: one more tells whether there is more, and megabytes need not be unpacked to be counted"""
 _NOBODY = Party()
 OWN = (
     *("id", "timestamp", "type", "direction", "method", "tool", "session_id", "sequence", "correlation_id"),
     *("duration_ms", "is_error", "size", "is_base64", "truncated"),
 )  # the first fields of `EventRow`
+_SERVER, _CLIENT = len(OWN), len(OWN) + 3
 _COLUMNS = (*OWN, *(f"{side}__{part}" for side in ("server", "client") for part in ("name", "version", "title")))
 Columns = tuple[Any, ...]
 Stored = bytes | memoryview
@@ -156,20 +159,28 @@ class InboxDepth:
 
 def previewed(found: QuerySet[models.Event]) -> QuerySet[models.Event, Columns]:
     """`found` with the beginning of each message, and nothing more of it read: the columns `event_row` takes."""
-    shown = found.annotate(preview=Substr("message", 1, PREVIEW_CHARACTERS), characters=Length("message"))
-    return shown.values_list(*_COLUMNS, "preview", "characters")
+    return found.annotate(beginning=Substr("message", 1, READ_CHARACTERS)).values_list(*_COLUMNS, "beginning")
 
 
 def whole(found: QuerySet[models.Event]) -> QuerySet[models.Event, Columns]:
-    """`found` with all of each message."""
-    return found.annotate(characters=Value(0)).values_list(*_COLUMNS, "message", "characters")
+    """`found` with all of each message: the columns `whole_row` takes."""
+    return found.values_list(*_COLUMNS, "message")
 
 
 def event_row(columns: Columns) -> EventRow:
-    """A row of a `previewed` or `whole` query. Plain columns: making model instances takes four times as long."""
-    own, message, characters = columns[: len(OWN)], columns[-2], columns[-1]
-    server, client = columns[len(OWN) : len(OWN) + 3], columns[len(OWN) + 3 : len(OWN) + 6]
-    return EventRow(*(*own, _party(*server), _party(*client), message, characters <= PREVIEW_CHARACTERS))
+    """A row of a `previewed` query. Plain columns: making model instances takes four times as long."""
+    message = columns[-1]
+    return _row(columns, message[:PREVIEW_CHARACTERS], is_whole=len(message) <= PREVIEW_CHARACTERS)
+
+
+def whole_row(columns: Columns) -> EventRow:
+    """A row of a `whole` query."""
+    return _row(columns, columns[-1], is_whole=True)
+
+
+def _row(columns: Columns, message: str, *, is_whole: bool) -> EventRow:
+    server, client = columns[_SERVER:_CLIENT], columns[_CLIENT:-1]
+    return EventRow(*(*columns[:_SERVER], _party(*server), _party(*client), message, is_whole))
 
 
 def _party(name: str | None, version: str, title: str) -> Party:

@@ -117,9 +117,12 @@ class EventStore(Protocol):
         self, customer_id: int, *, after: str | None, limit: int, only: EventFilter
     ) -> Page[EventRow]: ...
 
-    def minutes(self, customer_id: int, *, since: datetime, until: datetime, most: int) -> list[Measure]:
+    def minutes(
+        self, customer_id: int, *, since: datetime, until: datetime, most: int, timed: bool = True
+    ) -> list[Measure]:
         """What each minute of `since` ≤ time < `until` held, a row for each server, method and tool, or several to add
-        up; of the newest `most` events alone. For an hour or two: what is longer is in the rollups."""
+        up; of the newest `most` events alone. For an hour or two: what is longer is in the rollups. Without `timed`, no
+        histogram is made."""
         ...
 
     def answers(self) -> bool:

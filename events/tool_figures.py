@@ -1,11 +1,11 @@
-"""How servers' tools did over a range, from the rollups: sums by tool, percentiles of those shown, one tool's course.
+"""How servers' tools did over a range, from the rollups: percentiles of those shown, one tool's course.
 
-    called(7, RANGES["24h"], at=moment)                             → {("git", "git_log"): Called(204, 3, 9, 12.5), …}
     percentiles(7, RANGES["24h"], [("git", "git_log")], at=moment)  → {("git", "git_log"): (11.8, 40.2)}
     course(7, RANGES["24h"], at=moment, server="git")               → figures of its tools, and a point for each step
 
-The steps are those of `events.overview_queries`. Sums are the database's; a histogram, which only Python can merge, is
-read for the tools of one page. Ranges are of whole hours: an hour's rollup says nothing of its minutes.
+The steps are those of `events.overview_queries`. A histogram, which only Python can merge, is read for the tools of one
+page; what every tool was called is the database's to sum (`events.tool_table`). Ranges are of whole hours: an hour's
+rollup says nothing of its minutes.
 """
 
 from __future__ import annotations
@@ -13,30 +13,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 
 from django.db.models import Q, QuerySet, Sum
 
 from events.histogram import Histogram
-from events.joined import Joined, whole_sum
+from events.joined import Joined
 from events.models import DailyRollup, HourlyRollup, Rollup
 from events.overview_queries import RANGES, Point, Range
 
 Key = tuple[str, str]
 """(server, tool)"""
 TOOL_RANGES: Mapping[str, Range] = {name: each for name, each in RANGES.items() if each.step >= timedelta(hours=1)}
-KEYS_A_STATEMENT = 200
 _DAY = timedelta(days=1)
 _EPOCH = datetime.fromtimestamp(0, UTC)
-
-
-class Called(NamedTuple):
-    """Sums over a range. `mean_ms` is of the calls that were timed. A tuple: they are many."""
-
-    calls: int = 0
-    errors: int = 0
-    bytes: int = 0
-    mean_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +47,18 @@ class _Step:
     histogram: Histogram = field(default_factory=Histogram)
 
 
-def called(customer_id: int, asked: Range, *, at: datetime, server: str | None = None) -> dict[Key, Called]:
-    """Every tool that was called; of one `server` alone."""
-    rows = _rows(customer_id, asked, at)
-    rows = rows if server is None else rows.filter(server=server)
-    sums = rows.values_list("server", "tool").annotate(
-        **{f"sum_{name}": whole_sum(name) for name in ("requests", "errors", "bytes", "timed")}, took=Sum("duration_ms")
-    )
-    return {
-        (row[0], row[1]): Called(row[2], row[3], row[4], row[6] / row[5] if row[5] else None) for row in sums.order_by()
-    }
+def calls(customer_id: int, asked: Range, *, at: datetime) -> QuerySet[Rollup]:
+    """The rollups of calls of tools: days where the steps are days, else hours."""
+    model: type[Rollup] = DailyRollup if asked.step >= _DAY else HourlyRollup
+    since = asked.begins(at)
+    found = model._default_manager.filter(customer_id=customer_id, at__gte=since, at__lt=since + asked.length)
+    return found.filter(~Q(tool=""))
 
 
 def percentiles(customer_id: int, asked: Range, keys: Collection[Key], *, at: datetime) -> dict[Key, tuple[float, ...]]:
     """The 50th and 95th of each of `keys` that was timed, in ms."""
     wanted = set(keys)
-    near = _rows(customer_id, asked, at).filter(
+    near = calls(customer_id, asked, at=at).filter(
         server__in={key[0] for key in wanted}, tool__in={key[1] for key in wanted}, timed__gt=0
     )
     merged: dict[Key, Histogram] = {}
@@ -88,7 +73,7 @@ def course(customer_id: int, asked: Range, *, at: datetime, server: str, tool: s
     """What the range held, step by step."""
     since = asked.begins(at)
     steps = {since + asked.step * number: _Step() for number in range(asked.steps)}
-    rows = _rows(customer_id, asked, at).filter(server=server)
+    rows = calls(customer_id, asked, at=at).filter(server=server)
     rows = rows if tool is None else rows.filter(tool=tool)
     total = Histogram()
     sums = rows.values_list("at").annotate(Sum("requests"), Sum("errors"), histograms=Joined("histogram"))
@@ -111,11 +96,3 @@ def has_any(customer_id: int, server: str, tool: str | None = None) -> bool:
     """Whether anything is kept of a server, or of calls of its tool."""
     found = DailyRollup.objects.filter(customer_id=customer_id, server=server)
     return (found if tool is None else found.filter(tool=tool)).exists()
-
-
-def _rows(customer_id: int, asked: Range, at: datetime) -> QuerySet[Rollup]:
-    """Calls of tools: days where the steps are days, else hours."""
-    model: type[Rollup] = DailyRollup if asked.step >= _DAY else HourlyRollup
-    since = asked.begins(at)
-    found = model._default_manager.filter(customer_id=customer_id, at__gte=since, at__lt=since + asked.length)
-    return found.filter(~Q(tool=""))

@@ -13,15 +13,15 @@ from typing import Any
 
 import msgspec
 from django.http import HttpResponse
-from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema
+from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer
 from km_protocol.envelope import Event, EventBatch
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from core.clock import now
+from core.described import ErrorAnswer, extend_schema
 from core.errors import InvalidRequest
-from core.openapi import ErrorAnswer
 from core.paging import parse_limit
 from customers import usage
 from customers.authentication import IsCustomer, Principal, may

@@ -25,7 +25,6 @@ from events.stores import partitions
 from events.stores import path_of as store_named
 from kmcloud import health, health_history
 from kmcloud.health import WORKER_SILENT_SECONDS
-from kmcloud.queue_metrics import QueueCollector
 from plugins_registry.admin.queue import span
 from plugins_registry.metrics import RegistryCollector
 
@@ -93,6 +92,8 @@ def waiting() -> Iterator[Waiting]:
     """What waits for a reviewer, a build, a signature, and, where the broker is Redis, for a worker. No zeros."""
     yield from _gauges(RegistryCollector().collect())
     if settings.CELERY_BROKER_URL.startswith(("redis:", "rediss:", "unix:")):
+        from kmcloud.queue_metrics import QueueCollector  # noqa: PLC0415 - an embedded service loads no Redis client
+
         yield from _gauges(QueueCollector(settings.CELERY_BROKER_URL).collect())
 
 

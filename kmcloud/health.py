@@ -1,8 +1,6 @@
-"""How the service is, for load balancers and people.
+"""How the service is: each dependency, looked at now, for whoever asks (`kmcloud.health_views`, the console, a worker).
 
-    GET /livez    200 while the process answers at all: restart it when it does not
-    GET /readyz   200 when events can be stored, else 503: send no traffic
-    GET /health   {"status": "ok", "version": "0.1.0", "checks": {"database": {"status": "ok", …}, "broker": …, …}}
+    health()    → HealthAnswer("degraded", "0.1.0", {"database": Check("ok", "reads and writes"), "broker": …, …})
 
 `status` is `ok`, `degraded` (events are kept, and stored later than usual) or `unavailable` (503: nothing can be kept).
 Storing is proved by a write, at most one every `PROOF_SECONDS`, because a full disk still reads well.
@@ -12,24 +10,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import celery
 import msgspec
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
-from drf_spectacular.utils import extend_schema
 from km_protocol import __version__
-from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from core import shared_clock
 from events import logs, stores
 from events.models import Heartbeat, QuarantinedEntry
 from events.queries import inbox_depth
 from events.sweeper import BEAT_SECONDS, WORKER, beat
-from kmcloud import health_history
 
 WEB = "web"
 PROOF_SECONDS = 10.0  # one small write, so that a probe every second costs nothing
@@ -59,12 +51,6 @@ class HealthAnswer(msgspec.Struct):
     checks: dict[str, Check]
 
 
-class AliveAnswer(msgspec.Struct):
-    """Somebody answers."""
-
-    status: str
-
-
 class _Proof:
     """When this process last wrote to the database, and how long that took."""
 
@@ -81,7 +67,7 @@ def health() -> HealthAnswer:
     if settings.EVENT_STORE != stores.DATABASE:
         checks["store"] = check_store()
     if database.status != UNAVAILABLE:
-        checks |= {name: _looked_up(check) for name, check in _STORED.items()}
+        checks |= {name: looked_up(check) for name, check in _STORED.items()}
     worst = max((check.status for check in checks.values()), key=(OK, DEGRADED, UNAVAILABLE).index)
     return HealthAnswer(worst, __version__, checks)
 
@@ -161,7 +147,8 @@ def _check_clock() -> Check:
     return Check(OK, "agrees with the database's")
 
 
-def _looked_up(check: Callable[[], Check]) -> Check:
+def looked_up(check: Callable[[], Check]) -> Check:
+    """What `check` says, where the database lets it."""
     try:
         return check()
     except (DatabaseError, InterfaceError) as error:
@@ -169,42 +156,3 @@ def _looked_up(check: Callable[[], Check]) -> Check:
 
 
 _STORED = {"worker": _check_worker, "inbox": _check_inbox, "quarantine": _check_quarantine, "clock": _check_clock}
-
-
-class _ForAnyone(APIView):
-    authentication_classes: tuple[type[Any], ...] = ()
-    permission_classes: tuple[type[Any], ...] = ()
-
-
-class LiveView(_ForAnyone):
-    @extend_schema(operation_id="livez", tags=["operation"], responses={200: AliveAnswer})
-    def get(self, request: Request) -> Response:  # noqa: ARG002
-        """Whether the process answers."""
-        return Response({"status": OK})
-
-
-class ReadyView(_ForAnyone):
-    @extend_schema(operation_id="readyz", tags=["operation"], responses={200: AliveAnswer, 503: AliveAnswer})
-    def get(self, request: Request) -> Response:  # noqa: ARG002
-        """Whether events can be stored."""
-        status = check_database().status
-        return Response({"status": status}, status=_code(status))
-
-
-class HealthView(_ForAnyone):
-    @extend_schema(operation_id="health", tags=["operation"], responses={200: HealthAnswer, 503: HealthAnswer})
-    def get(self, request: Request) -> Response:  # noqa: ARG002
-        """Every dependency."""
-        answer = health()
-        if answer.checks["database"].status != UNAVAILABLE:
-            _looked_up(lambda: _noted(answer))
-        return Response(msgspec.to_builtins(answer), status=_code(answer.status))
-
-
-def _noted(answer: HealthAnswer) -> Check:
-    health_history.note(answer.checks, at=shared_clock.now())
-    return answer.checks["database"]
-
-
-def _code(status: str) -> int:
-    return 503 if status == UNAVAILABLE else 200

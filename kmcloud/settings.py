@@ -64,10 +64,10 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.usersessions",
-    "allauth.socialaccount",
+    "kmcloud.page_apps.SingleSignOnConfig",  # allauth.socialaccount
     "allauth.socialaccount.providers.openid_connect",
     "unfold",
-    "django.contrib.admin",
+    "kmcloud.page_apps.ConsoleConfig",  # django.contrib.admin
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -348,7 +348,7 @@ UNFOLD = {
 }
 
 REST_FRAMEWORK = {
-    "EXCEPTION_HANDLER": "core.errors.handle",
+    "EXCEPTION_HANDLER": "core.error_answers.handle",
     "DEFAULT_AUTHENTICATION_CLASSES": ["customers.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["customers.authentication.IsCustomer"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -360,6 +360,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Kilometers API",
     "DESCRIPTION": "See, prove and control what AI agents do through MCP.",
     "VERSION": "0.1.0",
+    "DEFAULT_GENERATOR_CLASS": "kmcloud.openapi.SchemaGenerator",
     "OAS_VERSION": "3.1.0",  # whose schemas are JSON Schema, as msgspec writes them
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from allauth.socialaccount.providers import registry
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+import kmcloud.spared  # noqa: F401 - first
 from dashboard.login import StaffSignIn
-from kmcloud import admin_health, health, scraping
+from kmcloud import admin_health, health_views, scraping
 from kmcloud.admin import hide_sign_in_tables
+from kmcloud.api_pages import DocsView, SchemaView
 
+# Here and not at start (`kmcloud.page_apps`): the processes without addresses have no pages.
+admin.autodiscover()
+registry.load()
 hide_sign_in_tables()
 
 urlpatterns = [
@@ -24,18 +29,12 @@ urlpatterns = [
     path("admin/login/", StaffSignIn.as_view()),
     path("admin/health/", admin.site.admin_view(admin_health.shown), name="console_health"),
     path("admin/", admin.site.urls),
-    path("livez", health.LiveView.as_view(), name="livez"),
-    path("readyz", health.ReadyView.as_view(), name="readyz"),
-    path("health", health.HealthView.as_view(), name="health"),
+    path("livez", health_views.LiveView.as_view(), name="livez"),
+    path("readyz", health_views.ReadyView.as_view(), name="readyz"),
+    path("health", health_views.HealthView.as_view(), name="health"),
     path("metrics", scraping.scrape, name="metrics"),
-    path("api/schema", SpectacularAPIView.as_view(authentication_classes=(), permission_classes=()), name="schema"),
-    path(
-        "api/docs",
-        SpectacularSwaggerSplitView.as_view(
-            authentication_classes=(), permission_classes=(), template_name="kmcloud/api_docs.html"
-        ),
-        name="docs",
-    ),
+    path("api/schema", SchemaView.as_view(), name="schema"),
+    path("api/docs", DocsView.as_view(), name="docs"),
 ]
 
 handler404 = "kmcloud.problems.not_found"

@@ -28,6 +28,10 @@ from kmcloud.pulse import Pulse
 from kmcloud.roles import Role, role_called
 from plugins_registry import scratch
 
+# Before a worker starts Celery has Django look at all there is, and does not look at what comes of it. Every page would
+# be loaded for that; `manage.py check` and `serve` look, and say what they see.
+os.environ["CELERY_SKIP_CHECKS"] = "true"
+
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 

@@ -6,12 +6,11 @@ No API key opens these and no session: a customer is no reviewer, and what a rev
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from django.http import FileResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
 from km_protocol import reviewing
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -20,13 +19,12 @@ from rest_framework.views import APIView
 
 from core import bodies
 from core.clock import now
+from core.described import ErrorAnswer, extend_schema
 from core.errors import InvalidRequest, NotFound
-from core.openapi import ErrorAnswer
 from core.throttling import address_of
 from plugins_registry import failures, review_answers, reviewer_keys
 from plugins_registry.approvals import THRESHOLD, record_approval
 from plugins_registry.models import ReviewerKey
-from plugins_registry.repositories import release
 from plugins_registry.review_schemas import (
     ApprovalAnswer,
     ApprovalRequest,
@@ -39,6 +37,9 @@ from plugins_registry.review_schemas import (
     RevisionQueue,
     ShownRevision,
 )
+
+if TYPE_CHECKING:
+    from plugins_registry.repositories import release
 
 _REFUSALS = dict.fromkeys((400, 401, 403, 404, 409, 413, 429, 503), ErrorAnswer)
 
@@ -125,6 +126,8 @@ class ReleasesView(ReviewerView):
     @extend_schema(operation_id="review_releases", tags=["review"], responses={200: ReleaseDrafts, **_REFUSALS})
     def get(self, request: Request) -> Response:  # noqa: ARG002
         """The catalog's metadata that waits for this reviewer's signature."""
+        from plugins_registry.repositories import release  # noqa: PLC0415 - TUF, for the few who review: not at start
+
         return _answer(ReleaseDrafts([_draft(each) for each in release.pending(self.key, at=now())]))
 
     @extend_schema(
@@ -135,6 +138,8 @@ class ReleasesView(ReviewerView):
     )
     def post(self, request: Request) -> Response:
         """Hand in one's own signature under the catalog's metadata."""
+        from plugins_registry.repositories import release  # noqa: PLC0415 - as above
+
         asked = bodies.read(request, ReleaseSignatureRequest)
         signature = reviewing.signature_from(asked.signature)
         if signature is None:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from django.http import HttpRequest
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter
 from km_protocol.kmpkg.source_archive import MEDIA_TYPE
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
@@ -25,7 +25,7 @@ from rest_framework.views import APIView
 
 from core import bodies
 from core.clock import now
-from core.openapi import ErrorAnswer
+from core.described import ErrorAnswer, extend_schema
 from customers.authentication import IsCustomer, Principal, may
 from customers.models import Customer
 from customers.scopes import Scope

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from core import bodies
 from core.clock import now
-from core.openapi import ErrorAnswer
+from core.described import ErrorAnswer, extend_schema
 from core.throttling import address_of
 from customers.authentication import IsCustomer, Principal
 from plugins_registry import authorization, failures, validation

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
@@ -15,7 +16,13 @@ from core.errors import ApiError
 
 
 class OperatorCommand(BaseCommand):
-    """Implement `arguments` and `run`; `run` returns what to show, by name."""
+    """Implement `arguments` and `run`; `run` returns what to show, by name.
+
+    The settings are checked, which are whatever somebody set. Pages and addresses are not loaded for it: those are the
+    code's, which `manage.py check` and `serve` look at.
+    """
+
+    requires_system_checks: tuple[str, ...] = (Tags.security, Tags.caches, Tags.files)
 
     def add_arguments(self, parser: CommandParser) -> None:
         self.arguments(parser)

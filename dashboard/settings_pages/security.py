@@ -20,6 +20,7 @@ from core.clock import now
 from core.errors import NotFound
 from dashboard import boundary, identity_log
 from dashboard.boundary import CHOSEN, person_act, person_page
+from dashboard.user_agents import browser
 
 MAX_ID = 2**63 - 1  # what a bigint holds
 
@@ -39,7 +40,7 @@ def security(request: HttpRequest) -> HttpResponse:
         "totp": of_type[Authenticator.Type.TOTP][:1],
         "passkeys": of_type[Authenticator.Type.WEBAUTHN],
         "codes_left": len(codes[0].get_unused_codes()) if codes else None,
-        "sessions": UserSession.objects.purge_and_list(user),
+        "sessions": [(each, browser(each.user_agent)) for each in UserSession.objects.purge_and_list(user)],
         "this_session": request.session.session_key,
         "memberships": boundary.memberships(request),
         "by_sso": bool(settings.OIDC_ISSUER),

@@ -6,10 +6,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Tags, register
 
 
-@register
+@register(Tags.security)
 def endpoint_is_an_address(**_: Any) -> list[CheckMessage]:
     """`KM_OTLP_ENDPOINT` is the address that `/v1/traces` is put behind."""
     parts = urlsplit(settings.OTLP_ENDPOINT)

@@ -20,8 +20,8 @@ from core.paging import Page, decode, encode, paginate
 from events.event_ids import DAY, first_id, ids_between, moment_of
 from events.histogram import GAMMA, LONGEST_MS, SHORTEST_MS, Histogram
 from events.joined import Listed
-from events.models import Event, EventKey
-from events.rows import EventRow, Exchange, Measure, event_row, previewed, whole
+from events.models import Event, EventKey, Party
+from events.rows import EventRow, Exchange, Measure, event_row, previewed, whole, whole_row
 from events.store import ANSWERS, EventFilter
 from events.stores.days import Span
 
@@ -44,7 +44,7 @@ class RelationalStore:
     def event(self, customer_id: int, event_id: UUID) -> EventRow | None:
         """One event with its whole message."""
         for columns in whole(Event.objects.filter(customer_id=customer_id, id=event_id)):
-            return event_row(columns)
+            return whole_row(columns)
         return None
 
     def session_events(self, customer_id: int, session_id: str, *, after: str | None, limit: int) -> Page[EventRow]:
@@ -93,20 +93,26 @@ class RelationalStore:
             return Page(page.rows, encode(UUID(int=floor.int + 1)))
         return page
 
-    def minutes(self, customer_id: int, *, since: datetime, until: datetime, most: int) -> list[Measure]:
-        """Counted by the database, a row for each minute, server, method and tool."""
+    def minutes(
+        self, customer_id: int, *, since: datetime, until: datetime, most: int, timed: bool = True
+    ) -> list[Measure]:
+        """Counted by the database, a row for each minute, server, method and tool. Its rows are sorted to be grouped:
+        by numbers first, which compare in a fraction of the time that texts take."""
         found = _within(Event.objects.filter(customer_id=customer_id), EventFilter(since=since, until=until))
         floor = found.order_by("-id").values_list("id", flat=True)[most : most + 1].first()
         found = found if floor is None else found.filter(id__gt=floor)
         keys = found.annotate(at=TruncMinute("timestamp", tzinfo=UTC))
-        counts = keys.values_list("at", "server__name", "method", "tool").annotate(
-            buckets=Listed(_BUCKET),
+        counts = keys.values_list("at", "server_id", "method", "tool").annotate(
+            buckets=Listed(_BUCKET) if timed else Value(""),
             events=Count("id"),
             requests=Count("id", filter=Q(type="request")),
             errors=Count("id", filter=Q(is_error=True)),
             bytes=Sum("size"),
         )
-        return list(map(measure, counts.order_by()))
+        rows = list(counts.order_by("at", "server_id"))
+        parties = Party.objects.filter(pk__in={row[1] for row in rows})
+        names = dict(parties.values_list("pk", "name"))
+        return [measure((row[0], names.get(row[1]), *row[2:])) for row in rows]
 
     def answers(self) -> bool:
         """It is the database of everything else, whose answer is asked for elsewhere."""

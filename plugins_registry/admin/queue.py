@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -15,7 +17,7 @@ from django.utils.safestring import SafeString
 from core.clock import now
 from plugins_registry import queries, review_page
 from plugins_registry.lifecycle import REVIEWED, State
-from plugins_registry.models import Revision, Severity
+from plugins_registry.models import Finding, Revision, Severity
 
 QUEUE = "queue"
 STAGES: dict[str, tuple[str, Q]] = {
@@ -74,19 +76,23 @@ def span(time: timedelta) -> str:
     return f"{hours} h {minutes % 60:02d} min" if hours else f"{minutes} min"
 
 
+_OPEN = Finding.objects.filter(revision=OuterRef("pk"), waived=False)
 _PREVIOUS = queries.approved_before(OuterRef("version__plugin_id"), OuterRef("pk"))
 
 
 def rows(queryset: QuerySet[Any]) -> QuerySet[Any]:
-    """What the list shows of each revision, in one query; `previous_manifest` is of what it is compared with."""
-    found = queryset.select_related("version__plugin__owner")
-    open_findings = Q(findings__waived=False)
-    counted: QuerySet[Any] = found.annotate(
-        grave=Count("findings", filter=open_findings & Q(findings__severity__in=GRAVE), distinct=True),
-        open_findings=Count("findings", filter=open_findings, distinct=True),
+    """What the list shows of each revision, in one query; `previous_manifest` is of what it is compared with. Each is
+    asked of a row by itself: a page of fifty counts nothing of all the others."""
+    found: QuerySet[Any] = queryset.select_related("version__plugin__owner").annotate(
+        grave=_counted(_OPEN.filter(severity__in=GRAVE)),
+        open_findings=_counted(_OPEN),
         previous_manifest=Subquery(_PREVIOUS.values("manifest_json")[:1]),
     )
-    return counted
+    return found
+
+
+def _counted(findings: QuerySet[Any]) -> Coalesce:
+    return Coalesce(Subquery(findings.order_by().values("revision").values(number=Count("pk"))), 0)
 
 
 def badge(words: str, style: str = "") -> SafeString:
@@ -100,8 +106,13 @@ def risk_badge(revision: Revision) -> SafeString:
 
 def permission_badges(revision: Any) -> SafeString:
     """What is asked by one of `rows`, widened ones marked."""
-    previous = Revision(manifest_json=revision.previous_manifest) if revision.previous_manifest else None
-    asked = [each for each in review_page.permissions(revision, previous) if each.asked]
+    return _asked(revision.manifest_json, revision.previous_manifest)
+
+
+@lru_cache(maxsize=256)  # some pages of the list: manifests never change, and to read one takes as long as its row
+def _asked(manifest: str, before: str | None) -> SafeString:
+    previous = Revision(manifest_json=before) if before else None
+    asked = [each for each in review_page.permissions(Revision(manifest_json=manifest), previous) if each.asked]
     if not asked:
         return format_html('<span class="quiet">{}</span>', "none")
     words = [(f"{each.name} +" if each.widened else each.name, "bad" if each.widened else "") for each in asked]

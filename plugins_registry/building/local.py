@@ -148,7 +148,7 @@ def payload_of(revision: Revision, clock: Clock) -> PayloadBuild:
 
 def packaged(payload: PayloadBuild, customer: Customer, clock: Clock, say: Callable[[str], None]) -> CustomerBuild:
     """Embedded, signed, verified. Raises `BuildError`, `NotReviewed`."""
-    from plugins_registry.signing import package_signer  # noqa: PLC0415 - only who signs imports signers
+    from plugins_registry.signing.signers import package_signer  # noqa: PLC0415 - only who signs imports signers
 
     signer = package_signer()
     review(payload, clock, say)

@@ -9,13 +9,15 @@ from __future__ import annotations
 from celery import shared_task
 
 from core import shared_clock
-from plugins_registry.building import customer_builds, issuing, payloads, requests, wakeup
+from plugins_registry.building import customer_builds, issuing, requests, wakeup
 from plugins_registry.building.errors import IssuerMissing
 
 
 @shared_task(name=wakeup.PAYLOAD, ignore_result=True)
 def build_payload(pk: int) -> None:
     """A revision's payload for one platform."""
+    from plugins_registry.building import payloads  # noqa: PLC0415 - bills of materials, for the one role that writes them
+
     payloads.build_payload(pk, clock=shared_clock.now)
 
 
@@ -33,7 +35,7 @@ def build_for(pk: int) -> None:
 @shared_task(name=wakeup.SIGN, ignore_result=True)
 def sign_build(pk: int) -> None:
     """A customer's package: sign, pack, verify, keep."""
-    from plugins_registry.signing import package_signer  # noqa: PLC0415 - a worker that builds imports no signer
+    from plugins_registry.signing.signers import package_signer  # noqa: PLC0415 - a worker that builds imports no signer
 
     signer = package_signer()
     if not issuing.issue(pk, clock=shared_clock.now, signer=signer) and requests.is_waiting(pk):

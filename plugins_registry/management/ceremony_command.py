@@ -19,7 +19,7 @@ MIN_PASSPHRASE_CHARACTERS = 12
 class CeremonyCommand(OperatorCommand):
     """An operator's command that works with files: a key holder's machine has no database."""
 
-    requires_system_checks = []  # noqa: RUF012 - as Django declares it
+    requires_system_checks = ()
 
     def whole(self, options: dict[str, Any]) -> dict[str, str]:
         """`run` as it is."""

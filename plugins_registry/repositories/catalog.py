@@ -22,8 +22,8 @@ from plugins_registry.repositories import blocklist, files, metadata
 from plugins_registry.repositories.delegating import BLOCKLIST, RELEASE, SECURITY
 from plugins_registry.repositories.dirty import CATALOG
 from plugins_registry.repositories.metadata import Published
-from plugins_registry.signing import Role, signer_for
-from plugins_registry.signing.roles import SECURITY_LIFETIME, SNAPSHOT_LIFETIME, TIMESTAMP_LIFETIME
+from plugins_registry.signing.roles import SECURITY_LIFETIME, SNAPSHOT_LIFETIME, TIMESTAMP_LIFETIME, Role
+from plugins_registry.signing.signers import signer_for
 
 _BY_PEOPLE = rf"^[0-9]+\.(targets|{RELEASE}(-[0-9a-f]+)?)\.json$"
 _log = structlog.get_logger(__name__)

@@ -23,8 +23,8 @@ from plugins_registry.models import MetadataFile, RepositoryState
 from plugins_registry.repositories import delegating, files, metadata
 from plugins_registry.repositories.metadata import Published
 from plugins_registry.repositories.shelf import Build, Shelf, shelves
-from plugins_registry.signing import Role, signer_for
-from plugins_registry.signing.roles import DIRECTOR_LIFETIME, SNAPSHOT_LIFETIME, TIMESTAMP_LIFETIME
+from plugins_registry.signing.roles import DIRECTOR_LIFETIME, SNAPSHOT_LIFETIME, TIMESTAMP_LIFETIME, Role
+from plugins_registry.signing.signers import signer_for
 
 BATCH = 200  # so that a transaction takes a fifth of a second
 PREFIX = "cus_"

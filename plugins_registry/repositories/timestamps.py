@@ -17,8 +17,8 @@ from plugins_registry.models import MetadataFile, RepositoryState
 from plugins_registry.repositories import files, metadata
 from plugins_registry.repositories.dirty import CATALOG
 from plugins_registry.repositories.metadata import Published
-from plugins_registry.signing import Role, signer_for
-from plugins_registry.signing.roles import TIMESTAMP_LIFETIME
+from plugins_registry.signing.roles import TIMESTAMP_LIFETIME, Role
+from plugins_registry.signing.signers import signer_for
 
 
 def current(repository: str, *, at: datetime) -> bytes | None:

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, HttpResponse, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from core import bodies
 from core.clock import now
+from core.described import ErrorAnswer, extend_schema
 from core.errors import NotFound, Unavailable
-from core.openapi import ErrorAnswer
 from core.throttling import address_of
 from customers.authentication import IsCustomer, Principal
 from customers.models import Customer
 from plugins_registry import failures
 from plugins_registry.errors import NotYetPublished
-from plugins_registry.repositories import files, provisioning, serving
+from plugins_registry.repositories import provisioning
 from plugins_registry.repositories.provisioning import ProvisionAnswer, ProvisionRequest
-from plugins_registry.repositories.serving import Served
+
+if TYPE_CHECKING:
+    from plugins_registry.repositories.serving import Served
 
 _FILE = {(200, "application/json"): OpenApiTypes.BINARY, 304: None, 404: ErrorAnswer, 503: ErrorAnswer}
 _FOR_EVER = "max-age=31536000, immutable"
@@ -40,6 +41,8 @@ class CatalogView(APIView):
     @extend_schema(operation_id="tuf_catalog", tags=["registry"], responses=_FILE)
     def get(self, request: Request, path: str) -> HttpResponseBase:
         """A file of the TUF repository of all reviewed plugins."""
+        from plugins_registry.repositories import serving  # noqa: PLC0415 - TUF and all kinds of signers: not at start
+
         return _answer(request, serving.catalog_file(path, at=now()), "public")
 
 
@@ -56,6 +59,8 @@ class DirectorView(APIView):
     @extend_schema(operation_id="tuf_director", tags=["registry"], responses={**_FILE, 401: ErrorAnswer})
     def get(self, request: Request, customer: str, path: str) -> HttpResponseBase:
         """A file of the TUF repository of the caller's own builds: metadata, or a package under `targets/`."""
+        from plugins_registry.repositories import files, serving  # noqa: PLC0415 - as above
+
         principal = _principal(request)
         if principal.public_id != customer:
             raise _absent()

@@ -6,7 +6,6 @@ blocked inline script fails the test that caused it.
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,24 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request
 
 from tests.alerts.receivers import MailServer
+from tests.browser.chromium import WITHIN_MS, end, is_error, profiles
 from tests.dashboard.traffic import Talk
 from tests.end_to_end.service import Account, Service
-
-CHROMIUM = Path(os.environ.get("KM_CHROMIUM", "/usr/bin/chromium"))
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-]
-WITHIN_MS = 15_000  # a poll is two seconds; the rest is for a busy machine with two cores
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +33,7 @@ def letters() -> Iterator[MailServer]:
 def service(tmp_path_factory: pytest.TempPathFactory, own_home: Path, letters: MailServer) -> Iterator[Service]:
     """A running service that the browser tests of a worker process share. Whoever likes makes an account."""
     settings = {"KM_SIGN_UP": "open", "KM_EMAIL_URL": f"smtp://127.0.0.1:{letters.port}"}
+    settings["DJANGO_ALLOW_ASYNC_UNSAFE"] = ""  # this process's own, while Chromium runs
     running = Service(tmp_path_factory.mktemp("dashboard"), settings=settings).start()
     yield running
     running.stop()
@@ -57,18 +45,21 @@ def account(service: Service) -> Account:
     return service.create_customer("Acme Robotics")
 
 
-@pytest.fixture(scope="module")  # not longer: while it runs, Django takes this thread for an asynchronous one
+@pytest.fixture
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, or the one `KM_CHROMIUM` names."""
-    if not CHROMIUM.exists():
-        if "KM_CHROMIUM" in os.environ or "CI" in os.environ or Path("/etc/debian_version").exists():
-            pytest.fail(f"no Chromium at {CHROMIUM}: `apt-get install chromium`, or set KM_CHROMIUM")
-        pytest.skip("Chromium is not installed here: set KM_CHROMIUM to run the browser tests")
-    expect.set_options(timeout=WITHIN_MS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    """The browser that the tests of this room share; the profiles that a test opens are its own."""
+    with profiles() as browser:
         yield browser
-        browser.close()
+
+
+@pytest.hookimpl(trylast=True)  # after the test's fixtures; one of another room may need this thread without a loop
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    if nextitem is None or not nextitem.path.is_relative_to(Path(__file__).parent):
+        end()
+
+
+def pytest_sessionfinish() -> None:
+    end()
 
 
 @dataclass
@@ -92,7 +83,7 @@ class Complaints:
         dialog.dismiss()
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        if message.type == "warning" or is_error(message):
             self.found.append(f"console: {message.text}")
 
     def _request(self, request: Request) -> None:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import Browser, Dialog, Page, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page
 from pytest_django.live_server_helper import LiveServer
 
-from tests.browser.conftest import ARGUMENTS, CHROMIUM, WITHIN_MS
+from tests.browser.chromium import WITHIN_MS, profiles
 
 WATCH = """
 window.__violations = [];
@@ -61,8 +61,6 @@ def _refuse(dialog: Dialog, did: list[str]) -> None:
 
 @contextmanager
 def chromium(server: LiveServer) -> Iterator[InProcess]:
-    """The browser, closed in the end. It needs `DJANGO_ALLOW_ASYNC_UNSAFE`: playwright keeps a loop in the thread."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+    """The browser; the profiles that are opened within are gone in the end, and nothing asks the server any more."""
+    with profiles() as browser:
         yield InProcess(browser, server)
-        browser.close()

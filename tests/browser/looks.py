@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ QUICK = {"resultTypes": ["violations"], "preload": False}  # nothing here has so
 PICTURES = os.environ.get("KM_TEST_PICTURES", "")  # a directory to look at the pages in
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDTHS = (360, 1440)
+STILL = 0.01  # of the window, in layout shift; 0.1 is what passes for good (web.dev/cls)
 FOLLOWS = """() => document.documentElement.matches("[x-bind=themeBindings]")
   && document.documentElement.classList.toggle("dark", matchMedia("(prefers-color-scheme: dark)").matches)"""
 """The console asks for the system's theme once, when a page is made; ours follow it by themselves."""
@@ -41,19 +43,47 @@ def everywhere(page: Page, name: str, within: str = "html") -> list[str]:
     """
     before, wrong = page.viewport_size, []
     for theme in THEMES:
-        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-        page.evaluate(FOLLOWS)
+        wear(page, theme)
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 900})
             page.evaluate(SETTLED)
-            if PICTURES:
-                page.screenshot(path=Path(PICTURES) / f"{name}-{theme}-{width}.png", full_page=True)
-            only = {} if theme == THEMES[0] else {"runOnly": ["color-contrast"]}  # a theme changes colours alone
-            wrong += [f"{name}, {theme}, {width}: {each}" for each in barriers(page, within, **only)]
-            wrong += [] if fits(page, width) else [f"{name}, {theme}, {width}: does not fit"]
+            wrong += _as_it_is(page, name, theme, width, within)
     if before:
         page.set_viewport_size(before)
     return wrong
+
+
+def as_loaded(page: Page, name: str) -> list[str]:
+    """What is wrong with the page in the window it was loaded in: it moved meanwhile, or something in a theme."""
+    moves = [] if shift(page) < STILL else [f"{name}, {page.viewport_size}: it moves"]
+    return moves + in_this_window(page, name)
+
+
+def in_this_window(page: Page, name: str) -> list[str]:
+    """What is wrong with the page as it stands, in both themes."""
+    assert page.viewport_size
+    wrong = []
+    for theme in THEMES:
+        wear(page, theme)
+        wrong += _as_it_is(page, name, theme, page.viewport_size["width"], "html")
+    page.emulate_media(color_scheme=THEMES[0], reduced_motion="no-preference")  # the next page may move
+    return wrong
+
+
+def wear(page: Page, theme: Literal["light", "dark"]) -> None:
+    """Have the page in this theme, as a system that changes its own would; its colours are there."""
+    page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+    page.evaluate(FOLLOWS)
+    page.evaluate(SETTLED)
+
+
+def _as_it_is(page: Page, name: str, theme: str, width: int, within: str) -> list[str]:
+    if PICTURES:
+        file = f"{re.sub(r'[^0-9a-z]+', '-', name).strip('-')}-{theme}-{width}.png"
+        page.screenshot(path=Path(PICTURES) / file, full_page=True)
+    only = {} if theme == THEMES[0] else {"runOnly": ["color-contrast"]}  # a theme changes colours alone
+    wrong = [f"{name}, {theme}, {width}: {each}" for each in barriers(page, within, **only)]
+    return wrong if fits(page, width) else [*wrong, f"{name}, {theme}, {width}: does not fit"]
 
 
 def shift(page: Page) -> float:

@@ -18,13 +18,13 @@ import pytest
 from django.conf import LazySettings
 from django.core import mail
 from django.core.cache import cache
-from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from core.clock import now
 from customers import accounts
 from customers.models import Customer, Member
-from tests.browser.conftest import ARGUMENTS, CHROMIUM
+from tests.browser.chromium import CHROMIUM, is_error, profiles
 
 PASSWORD = "correct horse battery staple"
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -53,7 +53,7 @@ class House:
         )
         page = context.new_page()
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+        page.on("console", lambda said: self.complaints.append(said.text) if is_error(said) else None)
         page.on("dialog", self._dialog)
         return page
 
@@ -73,16 +73,13 @@ class House:
 
 
 @pytest.fixture
-def house(monkeypatch: pytest.MonkeyPatch, live_server: LiveServer, settings: LazySettings) -> Iterator[House]:
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # playwright keeps a loop in this thread
+def house(live_server: LiveServer, settings: LazySettings) -> Iterator[House]:
     settings.SIGN_UP = "open"
     cache.clear()
     mail.outbox.clear()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with profiles() as browser:
         found = House(browser, live_server.url.replace("127.0.0.1", "localhost"))  # browsers give numbers no passkeys
         yield found
-        browser.close()
     assert found.complaints == []
 
 

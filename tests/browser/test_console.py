@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Page, Request, sync_playwright
+from playwright.sync_api import Page, Request
 from pytest_django.live_server_helper import LiveServer
 
 from core.clock import now
@@ -18,13 +18,12 @@ from customers.authentication import Principal
 from customers.machines import MachineReport, PluginReport
 from customers.models import Machine, Subscription
 from events.models import DailyRollup, QuarantinedEntry
+from tests.browser.chromium import CHROMIUM, is_error, profiles
 from tests.browser.looks import barriers
 from tests.plugins_registry.console.world import World, manifest
 from tests.plugins_registry.storing import moved
 
-CHROMIUM = Path("/usr/bin/chromium")
 PICTURES = os.environ.get("KM_TEST_PICTURES", "")  # a directory to look at the pages in
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"]
 
 pytestmark = [
     pytest.mark.browser,
@@ -39,19 +38,15 @@ def _is_broken(request: Request) -> bool:
 
 
 @pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Page, list[str]]]:
+def page(live_server: LiveServer) -> Iterator[tuple[Page, list[str]]]:
     """A page of Chromium, and what its console complained about."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # playwright keeps a loop in this thread
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+    with profiles() as browser:
         page = browser.new_page()
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("console", lambda message: complaints.append(message.text) if is_error(message) else None)
         page.on("requestfailed", lambda request: complaints.append(request.url) if _is_broken(request) else None)
-        page.route("**/favicon.ico", lambda route: route.fulfill(status=204))  # a browser's own idea, not the page's
         yield page, complaints
-        browser.close()
 
 
 def test_a_key_is_issued_by_clicking_and_nothing_is_blocked(

@@ -15,9 +15,9 @@ from pytest_django.live_server_helper import LiveServer
 from customers.models import ApiKey, AuditEntry, Customer, DeviceGrant, Machine, Member, SigningKey, Subscription, Tier
 from events.models import QuarantinedEntry
 from plugins_registry.models import CustomerBuild, PayloadBuild, Plugin, ReviewerKey, Revision, SigningRole
+from tests.browser.chromium import CHROMIUM
 from tests.browser.looks import everywhere
 from tests.browser.test_console import (
-    CHROMIUM,
     a_days_work,
     operator_enters,
     page,  # noqa: F401 - a fixture

@@ -51,7 +51,6 @@ def test_a_downgrade_is_previewed_confirmed_and_read_by_the_customer(
     expect(plan).to_contain_text("api_logging")
 
     console = context().new_page()
-    console.route("**/favicon.ico", lambda route: route.fulfill(status=204))  # a browser's own idea, not the page's
     flows.sign_in(console, operator, to="/admin/")
     console.goto(f"/admin/customers/customer/?q={globex.public_id}")
     console.get_by_role("link", name="Globex").first.click()

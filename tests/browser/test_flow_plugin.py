@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import Permission, User
 from km_protocol.kmpkg import dsse
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from core.clock import now
@@ -26,7 +26,7 @@ from plugins_registry.building import payloads
 from plugins_registry.inspection import box
 from plugins_registry.models import Revision
 from plugins_registry.repositories import rounds
-from tests.browser.conftest import ARGUMENTS, CHROMIUM
+from tests.browser.chromium import CHROMIUM, is_error, profiles
 from tests.browser.flows import PASSWORD, sign_in
 from tests.browser.looks import everywhere
 from tests.end_to_end.laptop import Laptop
@@ -55,21 +55,17 @@ class House:
     def enter(self, name: str, to: str = "/app/") -> Page:
         page = self.browser.new_context(viewport={"width": 1440, "height": 900}, base_url=self.url).new_page()
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
-        page.route("**/favicon.ico", lambda route: route.fulfill(status=204))  # a browser's own idea
+        page.on("console", lambda said: self.complaints.append(said.text) if is_error(said) else None)
         sign_in(page, name, to=to)
         return page
 
 
 @pytest.fixture
-def house(monkeypatch: pytest.MonkeyPatch, live_server: LiveServer) -> Iterator[House]:
+def house(live_server: LiveServer) -> Iterator[House]:
     """Closed before the database is emptied."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # playwright keeps a loop in this thread
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with profiles() as browser:
         found = House(browser, live_server.url, [])
         yield found
-        browser.close()
     assert found.complaints == []
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.core.cache import cache
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from core.clock import now
@@ -21,14 +20,13 @@ from customers.machines import MachineReport, PluginReport
 from customers.models import ApiKey, Machine
 from plugins_registry import blocks
 from plugins_registry.models import Approval, CustomerBuild, Revision
-from tests.browser.conftest import ARGUMENTS, CHROMIUM
-from tests.browser.looks import barriers, fits, shift
+from tests.browser.chromium import CHROMIUM, is_error, profiles
+from tests.browser.looks import WIDTHS, as_loaded
 from tests.plugins_registry.console.world import World, manifest
 from tests.plugins_registry.registry import OwnKey
 from tests.plugins_registry.storing import moved
 
 PASSWORD = "correct horse battery staple"
-PICTURES = os.environ.get("KM_TEST_PICTURES", "")  # a directory to look at the pages in
 
 pytestmark = [
     pytest.mark.browser,
@@ -48,15 +46,11 @@ class Desk:
     key: Issued
     complaints: list[str] = field(default_factory=list)
 
-    def visitor(self, theme: str, width: int) -> Page:
-        profile = self.browser.new_context(
-            viewport={"width": width, "height": 900},
-            color_scheme="dark" if theme == "dark" else "light",
-            base_url=self.url,
-        )
+    def visitor(self, width: int) -> Page:
+        profile = self.browser.new_context(viewport={"width": width, "height": 900}, base_url=self.url)
         page = profile.new_page()
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+        page.on("console", lambda said: self.complaints.append(said.text) if is_error(said) else None)
         page.goto("/app/login")
         page.get_by_label("E-mail").fill("ann@acme.example")
         page.get_by_label("Password").fill(PASSWORD)
@@ -78,7 +72,6 @@ class Desk:
 
 @pytest.fixture
 def desk(monkeypatch: pytest.MonkeyPatch, live_server: LiveServer, tmp_path: Path) -> Iterator[Desk]:
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # playwright keeps a loop in this thread
     moved(monkeypatch, tmp_path / "registry")
     cache.clear()
     world = World()
@@ -86,11 +79,9 @@ def desk(monkeypatch: pytest.MonkeyPatch, live_server: LiveServer, tmp_path: Pat
     key = api_keys.issue(world.acme, "Ann’s laptop", at=now())
     _machines(world, key)
     accounts.add_member(world.acme, "ann@acme.example", PASSWORD, "owner", at=now())
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with profiles() as browser:
         found = Desk(browser, live_server.url, world, revision, key)
         yield found
-        browser.close()
     assert found.complaints == []
 
 
@@ -142,23 +133,18 @@ def _machines(world: World, key: Issued) -> None:
 
 def test_every_page_fits_and_can_be_read_by_everybody(desk: Desk) -> None:
     wrong = []
-    for theme in ("light", "dark"):
-        for width in (360, 1440):
-            page = desk.visitor(theme, width)
-            for name, path in desk.addresses().items():
-                page.goto(path)
-                expect(page.get_by_role("heading", level=1)).to_be_visible()
-                if PICTURES:
-                    page.screenshot(path=Path(PICTURES) / f"{name}-{theme}-{width}.png", full_page=True)
-                wrong += [f"{name} {theme} {width}: {each}" for each in barriers(page)]
-                if not fits(page, width) or shift(page) > 0.05:
-                    wrong.append(f"{name} {theme} {width}: does not fit, or moves")
-            page.context.close()
+    for width in WIDTHS:
+        page = desk.visitor(width)
+        for name, path in desk.addresses().items():
+            page.goto(path)
+            expect(page.get_by_role("heading", level=1)).to_be_visible()
+            wrong += as_loaded(page, name)
+        page.context.close()
     assert wrong == []
 
 
 def test_from_the_catalog_to_a_machine_that_lacks_a_feature_and_its_removal(desk: Desk) -> None:
-    page = desk.visitor("light", 1440)
+    page = desk.visitor(1440)
     page.get_by_role("link", name="Plugins", exact=True).click()
     page.get_by_label("Search by name").fill("fleet")
     page.get_by_role("button", name="Search").click()

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import BrowserContext, Dialog, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Dialog, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from core.clock import now
 from plugins_registry import review
 from plugins_registry.models import Revision
-from tests.browser.conftest import ARGUMENTS, CHROMIUM
+from tests.browser.chromium import CHROMIUM, is_error, profiles
 from tests.plugins_registry.console.conftest import own_storage  # noqa: F401 - a fixture
 from tests.plugins_registry.console.world import CODE, World, manifest
 
@@ -41,9 +41,8 @@ class Desk:
         self.context.clear_cookies()
         page = self.context.new_page()
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+        page.on("console", lambda said: self.complaints.append(said.text) if is_error(said) else None)
         page.on("dialog", self._dialog)
-        page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
         page.goto(f"{self.url}/admin/")
         page.fill("[name=username]", user.get_username())
         page.fill("[name=password]", "correct horse battery staple")
@@ -60,13 +59,10 @@ class Desk:
 
 
 @pytest.fixture
-def desk(monkeypatch: pytest.MonkeyPatch, live_server: LiveServer) -> Iterator[Desk]:
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # playwright keeps a loop in this thread
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+def desk(live_server: LiveServer) -> Iterator[Desk]:
+    with profiles() as browser:
         context = browser.new_context(viewport={"width": 1440, "height": 900})
         yield Desk(context, live_server)
-        browser.close()
 
 
 @pytest.fixture

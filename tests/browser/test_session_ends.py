@@ -18,7 +18,7 @@ from core.clock import now
 from customers import accounts
 from customers.models import ApiKey
 from dashboard.session_ids import SessionIdConverter
-from tests.browser.conftest import CHROMIUM, WITHIN_MS
+from tests.browser.chromium import CHROMIUM, WITHIN_MS
 from tests.browser.in_process import chromium
 from tests.dashboard.elsewhere import Everything, everything_of
 from tests.plugins_registry.console.world import World
@@ -33,7 +33,6 @@ pytestmark = [
 
 @pytest.fixture
 def ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, live_server: LiveServer) -> Everything:
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # playwright keeps a loop in this thread
     monkeypatch.setattr(wakeup, "_send", lambda: None)
     moved(monkeypatch, tmp_path / "registry")
     made = everything_of(accounts.create_customer("Acme", "pro", at=now()), World(), word="ordinary", at=now())

@@ -17,7 +17,7 @@ from alerts.models import Rule
 from core.clock import now
 from customers import accounts
 from customers.models import ApiKey, Invitation
-from tests.browser.conftest import CHROMIUM
+from tests.browser.chromium import CHROMIUM
 from tests.browser.in_process import InProcess, chromium
 from tests.dashboard.addresses import NOBODYS, filled, pieces, routes
 from tests.dashboard.elsewhere import Everything, everything_of
@@ -41,7 +41,6 @@ WHO_NEEDS_IT = {"mfa_add_webauthn", "mfa_reauthenticate_webauthn", "mfa_login_we
 
 @pytest.fixture
 def ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, live_server: LiveServer) -> Everything:
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # playwright keeps a loop in this thread
     monkeypatch.setattr(wakeup, "_send", lambda: None)
     moved(monkeypatch, tmp_path / "registry")
     made = everything_of(accounts.create_customer("Acme", "pro", at=now()), World(), word="ordinary", at=now())

@@ -50,5 +50,5 @@ def test_without_a_home_there_is_an_error_and_a_monitor_that_goes_on(monkeypatch
         paths.data_dir()
     assert "KM_DATA_DIR" in error.value.hint
     said: list[str] = []
-    assert session._journal_dir(said.append) == Path(os.devnull) / "journal"
+    assert session.journal_directory(said.append) == Path(os.devnull) / "journal"
     assert "cannot record" in said[0]

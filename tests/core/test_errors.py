@@ -8,11 +8,11 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 
-from core import errors
+from core import error_answers, errors
 
 
 def handled(exception: Exception) -> tuple[int, dict[str, str], dict[str, str]]:
-    response = errors.handle(exception, {})
+    response = error_answers.handle(exception, {})
     assert response is not None
     assert set(response.data) == {"error"}
     return response.status_code, response.data["error"], dict(response.headers)
@@ -59,7 +59,7 @@ def test_each_error_has_its_status_and_code(exception: Exception, status: int, c
 
 
 def test_an_unexpected_error_is_left_to_django() -> None:
-    assert errors.handle(ZeroDivisionError(), {}) is None
+    assert error_answers.handle(ZeroDivisionError(), {}) is None
 
 
 def test_a_plain_view_answers_in_the_same_shape() -> None:

@@ -133,6 +133,26 @@ def test_where_a_plugin_is_installed_is_one_question(acme: Customer, django_asse
     assert len(found["slow-tools"]) == 5
 
 
+def test_where_one_plugin_is_installed_is_told_of_the_machines_seen_last(
+    acme: Customer, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
+    monkeypatch.setattr(machines, "MOST_SHOWN", 3)
+    for number in range(5):
+        other = PluginReport("other", state="running")
+        told = [other, PluginReport("slow-tools", state="disabled" if number == 0 else "running", reason=f"r{number}")]
+        moment = now() + timedelta(minutes=number)
+        machines.report(principal_of(acme), MachineReport(f"m{number}", plugins=told), at=moment)
+    with django_assert_num_queries(2):
+        where = machines.whereabouts(acme, "slow-tools")
+    assert where.states == {"running": 4, "disabled": 1}
+    assert [(each.machine.machine, each.plugin.reason) for each in where.shown] == [
+        ("m4", "r4"),
+        ("m3", "r3"),
+        ("m2", "r2"),
+    ]
+    assert not machines.whereabouts(acme, "slow").shown
+
+
 def test_removing_a_machine_revokes_what_can_be_and_says_so(
     call: Call, laptop: Issued, acme: Customer, django_capture_on_commit_callbacks: Any
 ) -> None:

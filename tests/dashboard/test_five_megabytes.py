@@ -103,8 +103,10 @@ def test_what_indentation_may_make_of_a_text_is_known_before(shape: str) -> None
     text = SHAPES[shape].replace("1," * (SIZE // 2), "1," * 500)
     made = whole_text.laid_out(text)
     assert len(made) <= max(whole_text.longest(text), len(text))
+    assert len(made) <= whole_text.at_most(text)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"a":[1,{"b":"]}],[{"}],"c":{}}', "[[],[[]]]", '"[" [', "]]]["])
 def test_the_bound_holds_for_small_texts_too(text: str) -> None:
     assert len(whole_text.laid_out(text)) <= whole_text.longest(text)
+    assert len(whole_text.laid_out(text)) <= whole_text.at_most(text)

@@ -15,6 +15,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from core import shared_clock
 from customers.models import AuditEntry, Customer
 from dashboard import tools_difference, tools_list
 from dashboard.tools_difference import edits, places, words
@@ -101,6 +102,23 @@ def test_the_table_holds_what_was_listed_and_what_was_called(browser: Client, cu
     assert shown(state="unlisted") == ["secret"]
     assert shown(server="other") == []
     assert "in no list that was recorded" in page_of(browser, name="secret")
+
+
+def test_a_page_beyond_the_last_is_the_last(customer: Customer, talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools_list, "TOOLS_PER_PAGE", 2)
+    for tool in ("a", "b", "c"):
+        talk.answer(talk.request("tools/call", tool=tool))
+    talk.store(customer)
+    pages = [_table(customer, sort="name", page=number) for number in ("1", "2", "9")]
+    assert [[line.name for line in each.lines] for each in pages] == [["a", "b"], ["c"], ["c"]]
+    assert [(each.page, each.pages, each.total) for each in pages] == [(1, 2, 3), (2, 2, 3), (2, 2, 3)]
+    assert (_table(customer, q="none", page="9").page, _table(customer, q="none").pages) == (1, 1)
+
+
+def _table(customer: Customer, **sent: str) -> tools_list.Listing:
+    from dashboard import tools_filter  # noqa: PLC0415
+
+    return tools_list.read(customer.pk, tools_filter.of(sent), at=shared_clock.now())
 
 
 def test_a_change_is_shown_with_its_differences_and_accepted(

@@ -12,13 +12,14 @@ from tests.end_to_end.laptop import Laptop
 from tests.end_to_end.production_servers import are_installed
 from tests.end_to_end.production_stack import Stack
 from tests.end_to_end.service import Account, Service
+from tests.end_to_end.waiting import eventually
 
 DATABASE_SECONDS = 3.0  # what a request waits for an answer of PostgreSQL, instead of eight
 
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory, own_home: Path) -> Iterator[Service]:
-    """A running service that tests share. A test that stops or kills it takes `own_service` instead."""
+    """A running service that tests share. A test that stops or kills one takes `own_service`."""
     running = Service(tmp_path_factory.mktemp("service")).start()
     yield running
     running.stop()
@@ -34,15 +35,21 @@ def production(tmp_path_factory: pytest.TempPathFactory, own_home: Path) -> Iter
         yield running
 
 
+@pytest.fixture(scope="session")
+def _to_be_broken(tmp_path_factory: pytest.TempPathFactory, own_home: Path) -> Iterator[Service]:
+    service = Service(tmp_path_factory.mktemp("broken"))
+    yield service
+    if service.is_running:
+        service.stop()
+
+
 @pytest.fixture
-def own_service(tmp_path: Path) -> Iterator[Service]:
-    """A running service for one test to break."""
-    directory = tmp_path / "service"
-    directory.mkdir()
-    running = Service(directory).start()
-    yield running
-    if running.is_running:
-        running.stop()
+def own_service(_to_be_broken: Service) -> Service:
+    """A running service for one test to break, stop or kill: no other test uses it meanwhile, and the next mends it."""
+    if not _to_be_broken.is_running:
+        _to_be_broken.start()
+    eventually(_to_be_broken.is_ready, what="the service is well again")
+    return _to_be_broken
 
 
 @pytest.fixture(scope="session")

@@ -22,11 +22,10 @@ import psutil
 import psycopg
 
 from tests.end_to_end.waiting import eventually
-from tests.events.databases import START_TIMEOUT_SECONDS, postgres_programs
+from tests.events.databases import ROLE, START_TIMEOUT_SECONDS, copy_postgres, postgres_programs
 
 CONNECTIONS = 100
 DISK_MEGABYTES = 512  # of memory, and only what is used of it
-ROLE = "service"
 
 
 def are_installed() -> bool:
@@ -43,9 +42,9 @@ def free_port() -> int:
 
 class PostgreSQL:
     """One cluster, reached over the loopback, whose commits are synced as an installed one's are. With `small_disk` its
-    disk is a small one of its own, in memory, where that may be mounted."""
+    disk is a small one of its own, in memory, where that may be mounted. It is empty, or `migrated` already."""
 
-    def __init__(self, *, small_disk: bool = False) -> None:
+    def __init__(self, *, small_disk: bool = False, migrated: bool = False) -> None:
         programs = postgres_programs()
         assert programs is not None
         self.programs = programs
@@ -60,7 +59,10 @@ class PostgreSQL:
         self._ballast = self.directory / "ballast"
         if os.geteuid() == 0:
             shutil.chown(self.directory, "postgres", "postgres")
-        self._run("initdb", "--username", "km", "--auth", "trust", "--no-sync")
+        if migrated:
+            copy_postgres(self.directory, programs)
+        else:
+            self._run("initdb", "--username", "km", "--auth", "trust", "--no-sync")
 
     def run(self, program: str, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run one of PostgreSQL's programs, as its user."""

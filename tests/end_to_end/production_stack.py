@@ -20,6 +20,7 @@ from typing import Any, Self
 
 import psutil
 
+from tests.commands import Operator
 from tests.end_to_end.production_servers import PostgreSQL, Redis
 from tests.end_to_end.waiting import eventually
 
@@ -50,16 +51,18 @@ def production_environment(directory: Path, database_url: str, redis_url: str) -
 
 
 class Stack:
-    """The servers and the service. `ready` is what `serve --json` printed."""
+    """The servers and the service, on a database that is `migrated` already or empty. `ready` is what `serve --json`
+    printed."""
 
-    def __init__(self, directory: Path, *, small_disk: bool = False, **settings: str) -> None:
+    def __init__(self, directory: Path, *, small_disk: bool = False, migrated: bool = False, **settings: str) -> None:
         self.directory = directory
-        self.database = PostgreSQL(small_disk=small_disk)
+        self.database = PostgreSQL(small_disk=small_disk, migrated=migrated)
         self.redis = Redis(directory)
         self.environment = production_environment(directory / "data", self.database.url, self.redis.url) | settings
         self.ready: dict[str, Any] = {}
         self._customers: dict[str, list[dict[str, str]]] = {}
         self._process: subprocess.Popen[str] | None = None
+        self._operator: Operator | None = None
 
     def __enter__(self) -> Self:
         (self.directory / "data").mkdir()
@@ -157,11 +160,9 @@ class Stack:
 
     def manage(self, *arguments: str) -> str:
         """Run a management command with the service's settings; its output."""
-        done = subprocess.run(
-            [*MANAGE, *arguments], env=self.environment, capture_output=True, text=True, check=False, timeout=60
-        )
-        assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
-        return done.stdout
+        if self._operator is None or self._operator.environment != self.environment:
+            self._operator = Operator(self.environment)
+        return self._operator.run(arguments)[0]
 
     @contextmanager
     def beside(self, role: str, *arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:

@@ -20,6 +20,7 @@ from tests.end_to_end.waiting import eventually
 from tests.sdk.go_toolchain import run_go
 
 WITHIN = 300.0  # `go vet` and two builds from empty caches, beside other tests
+EVERY = 0.3  # asked twenty times a second, who builds and answers would be kept from building
 
 
 class Author:
@@ -57,7 +58,7 @@ class Author:
             assert found["state"] not in {"invalid", "rejected", "scan_error"}, found
             return found if found["state"] in states else {}
 
-        return eventually(seen, within=WITHIN, what=f"{revision} is {states}")
+        return eventually(seen, within=WITHIN, what=f"{revision} is {states}", every=EVERY)
 
     def until_built(self, revision: str) -> None:
         """Until its payload waits for signatures. Read from the database: `km-review` would keep a processor busy."""
@@ -74,4 +75,4 @@ class Author:
             assert all(state != "failed" for state, _ in rows), rows
             return bool(rows) and all(state == "built" for state, _ in rows)
 
-        eventually(built, within=WITHIN, what=f"the payload of {revision} is built")
+        eventually(built, within=WITHIN, what=f"the payload of {revision} is built", every=EVERY)

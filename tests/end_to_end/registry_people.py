@@ -17,7 +17,6 @@ from pathlib import Path
 
 import requests
 
-from tests.end_to_end.registry_operator import run_in_turn
 from tests.end_to_end.service import Service
 
 KM_REVIEW = str(Path(sys.executable).with_name("km-review"))
@@ -122,7 +121,7 @@ class Registry:
         keys = [self._ceremony("keygen", "--out", self._key(name), *self._passphrase) for name in (*holders, "safe")]
         reviewers = (self.rita, self.rolf)
         variables = {"DJANGO_SUPERUSER_PASSWORD": PASSPHRASE}
-        run_in_turn(self._service, *(reviewer.account for reviewer in reviewers), *keys, **variables)
+        self._service.manage_in_turn(*(reviewer.account for reviewer in reviewers), *keys, **variables)
         for reviewer in reviewers:
             reviewer.sign_in()
             reviewer.make_key()
@@ -132,7 +131,7 @@ class Registry:
             self._at_hand("sign", "--key", self._key(name), *self._passphrase) for name in ("ann", "cid", "safe")
         ]
         prepared = self._at_hand("prepare", *roots, *targets, "--bin-bits", "2")
-        run_in_turn(self._service, prepared, *signing, self._at_hand("assemble"))
+        self._service.manage_in_turn(prepared, *signing, self._at_hand("assemble"))
         self.release()
 
     @property

@@ -19,7 +19,6 @@ from tests.end_to_end.laptop import Laptop
 from tests.end_to_end.registry_author import Author
 from tests.end_to_end.registry_customers import Customer
 from tests.end_to_end.registry_middle import Middle
-from tests.end_to_end.registry_operator import run_in_turn
 from tests.end_to_end.registry_people import Registry
 from tests.end_to_end.service import Account, Service
 
@@ -86,7 +85,7 @@ def _accounts(service: Service) -> list[Account]:
         ["create_customer", "--name", name, "--tier", tier, "--email", f"{name.lower()}@example.com", "--json"]
         for name, tier in (("Author", "pro"), *((tier.title(), tier) for tier in TIERS))
     ]
-    made = [json.loads(said) for said in run_in_turn(service, *commands)]
+    made = [json.loads(said) for said in service.manage_in_turn(*commands)]
     accounts = [Account(one["customer"], one["key_id"], one["api_key"], one["login"], one["password"]) for one in made]
     scoped = ("--customer", accounts[0].public_id, "--name", "submit", "--scope", "plugins:submit", "--json")
     key = json.loads(service.manage("issue_key", *scoped))

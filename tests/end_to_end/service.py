@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from typing import Any
 import psutil
 import requests
 
+from tests.commands import Operator
 from tests.end_to_end.waiting import eventually
 from tests.events.databases import copy_sqlite
 
@@ -66,6 +68,7 @@ class Service:
         self.output: list[str] = []
         self._settings = settings or {}
         self._process: subprocess.Popen[str] | None = None
+        self._operator: Operator | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -156,13 +159,13 @@ class Service:
 
     def manage(self, *arguments: str, **variables: str) -> str:
         """Run a management command against this service's database; its stdout."""
-        command = [sys.executable, "manage.py", *arguments]
-        environment = self.environment | variables
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.returncode == 0, f"{command} failed: {done.stdout}{done.stderr}"
-        return done.stdout
+        return self.manage_in_turn(arguments, **variables)[0]
+
+    def manage_in_turn(self, *commands: Sequence[str], **variables: str) -> list[str]:
+        """Run several, one after the other, in one process; what each printed."""
+        if self._operator is None or self._operator.environment != self.environment:
+            self._operator = Operator(self.environment)
+        return self._operator.run(*commands, **variables)
 
     def create_customer(self, name: str = "Example", tier: str = "pro") -> Account:
         email = f"{uuid.uuid4().hex}@example.com"

@@ -15,6 +15,7 @@ import requests
 
 from tests.end_to_end.service import end_group
 from tests.end_to_end.waiting import eventually
+from tests.events.databases import copy_sqlite
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEMO_SECONDS = 120.0
@@ -60,6 +61,9 @@ def test_a_step_that_fails_is_named_and_the_demo_exits_with_1(tmp_path: Path) ->
 
 
 def test_without_once_it_stays_up_until_ctrl_c_and_leaves_no_process(tmp_path: Path) -> None:
+    service = tmp_path / "kept" / "service"
+    service.mkdir(parents=True)
+    copy_sqlite(service)  # as a demo before it left it
     demo = subprocess.Popen(
         ["bash", "scripts/demo", "--port", "0", "--data-dir", str(tmp_path / "kept")],
         cwd=ROOT,
@@ -81,4 +85,4 @@ def test_without_once_it_stays_up_until_ctrl_c_and_leaves_no_process(tmp_path: P
         assert demo.wait(30) == 0
     finally:
         end_group(demo)
-    assert (tmp_path / "kept" / "service" / "kilometers.sqlite3").exists()
+    assert (service / "kilometers.sqlite3").exists()

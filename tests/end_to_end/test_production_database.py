@@ -23,9 +23,9 @@ from kmcloud.management.commands.migrate import LOCK_SECONDS
 from tests.end_to_end.conftest import DATABASE_SECONDS
 from tests.end_to_end.production_checks import assert_only_503, assert_stored_once
 from tests.end_to_end.production_load import Answers, Load
-from tests.end_to_end.production_servers import ROLE
 from tests.end_to_end.production_stack import MANAGE, Stack
 from tests.end_to_end.waiting import eventually
+from tests.events.databases import ROLE
 
 pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("production")]
 

@@ -39,7 +39,9 @@ def world(tmp_path_factory: pytest.TempPathFactory, own_home: Path) -> Iterator[
     with ExitStack() as running:
         node = running.enter_context(rabbitmq())
         directory = tmp_path_factory.mktemp("rabbitmq")
-        stack = running.enter_context(Stack(directory, KM_EVENT_LOG="rabbitmq", KM_EVENT_LOG_URL=node.url))
+        stack = running.enter_context(
+            Stack(directory, migrated=True, KM_EVENT_LOG="rabbitmq", KM_EVENT_LOG_URL=node.url)
+        )
         yield World(stack, node)
 
 

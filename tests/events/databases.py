@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
+import psycopg
 import pytest
 from django.conf import settings
 from django.core.management import call_command
@@ -29,6 +30,7 @@ from tests import prepared
 MANAGE = Path(__file__).resolve().parent.parent.parent / "manage.py"
 SQLITE_NAME = "kilometers.sqlite3"  # as in a service's data directory
 START_TIMEOUT_SECONDS = "30"
+ROLE = "service"  # an ordinary one, who owns the tables; `km` is the superuser
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 KINDS = [SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.servers)]
 """What a fixture that stands on `real_database` is parametrized by."""
@@ -73,10 +75,15 @@ def postgres_programs() -> Path | None:
 @contextmanager
 def postgres_in(directory: Path, programs: Path) -> Iterator[dict[str, Any]]:
     """Settings of a new PostgreSQL cluster in `directory`, reached by a socket there, gone afterwards."""
-    made = prepared.once("postgresql", lambda template: _make_postgres(template, programs))
-    subprocess.run(["cp", "-a", str(made / "data"), str(directory)], check=True)
+    copy_postgres(directory, programs)
     with _running(directory, programs, stop="immediate"):
         yield environ.Env.db_url_config(_url(directory)) | {"ENGINE": "core.postgresql", "HOST": str(directory)}
+
+
+def copy_postgres(directory: Path, programs: Path) -> None:
+    """A new cluster, `data`, in a directory; whoever connects is trusted to be who they say."""
+    made = prepared.once("postgresql", lambda template: _make_postgres(template, programs))
+    subprocess.run(["cp", "-a", str(made / "data"), str(directory)], check=True)
 
 
 def copy_sqlite(directory: Path) -> None:
@@ -91,12 +98,15 @@ def _make_postgres(template: Path, programs: Path) -> None:
         directory = Path(name)
         options = ("--username", "km", "--auth", "trust", "--no-sync")
         with _running(directory, programs, *options, stop="fast"):
-            _migrate(template, KM_DATABASE_URL=_url(directory))
+            with psycopg.connect(_url(directory), autocommit=True) as connection:
+                connection.execute(f"CREATE ROLE {ROLE} LOGIN".encode())
+                connection.execute(f"GRANT ALL ON SCHEMA public TO {ROLE}".encode())
+            _migrate(template, KM_DATABASE_URL=_url(directory, ROLE))
         subprocess.run(["cp", "-a", str(directory / "data"), str(template)], check=True)
 
 
-def _url(directory: Path) -> str:
-    return f"postgres://km@/postgres?host={directory}"
+def _url(directory: Path, role: str = "km") -> str:
+    return f"postgres://{role}@/postgres?host={directory}"
 
 
 @contextmanager

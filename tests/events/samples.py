@@ -74,11 +74,13 @@ def waiting() -> int:
 
 
 def await_that(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Return as soon as `condition` holds; fail when it does not within `seconds`."""
+    """Return as soon as `condition` holds; fail when it does not within `seconds`. It takes half a core at most."""
     deadline = time.monotonic() + seconds
+    asked = time.monotonic()
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
+        time.sleep(min(max(0.01, time.monotonic() - asked), 0.5))
+        asked = time.monotonic()
 
 
 @dataclass

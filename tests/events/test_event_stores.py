@@ -10,7 +10,9 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -109,6 +111,15 @@ def test_minutes_hold_what_was_said_in_them_of_the_newest_events(world: World, m
             timed[key].merge(row.histogram)
         assert found == {key: _sums(events) for key, events in wanted.items()}
         assert timed == {key: _durations(events) for key, events in wanted.items()}
+
+
+def test_minutes_of_which_no_durations_are_asked_have_none_and_are_the_same_otherwise(world: World) -> None:
+    since, until = (day_of(now()) - timedelta(days=days) for days in (4, 1.5))
+    for customer in world.sent:
+        asked = partial(stores.current().minutes, customer, since=since, until=until, most=100_000)
+        assert any(row.histogram for row in asked())
+        bare = sorted((replace(row, histogram=b"") for row in asked()), key=astuple)
+        assert sorted(asked(timed=False), key=astuple) == bare
 
 
 def _sums(events: Sequence[dict[str, Any]]) -> list[int]:

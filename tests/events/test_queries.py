@@ -134,6 +134,13 @@ def test_a_list_shows_a_preview_and_the_event_itself_everything(acme: Customer, 
     assert (whole.message, whole.is_whole) == (long, True)
 
 
+@pytest.mark.parametrize(("more", "is_whole"), [(0, True), (1, False)])
+def test_a_preview_is_whole_up_to_its_last_character(acme: Customer, sender: Sender, more: int, is_whole: bool) -> None:
+    store(sender, [an_event(message="x" * (PREVIEW_CHARACTERS - 2 + more))])  # two quotes around it
+    (row,) = queries.recent_events(acme.pk, limit=9).rows
+    assert (len(row.message), row.is_whole) == (PREVIEW_CHARACTERS, is_whole)
+
+
 @pytest.mark.parametrize(
     ("only", "expected"),
     [

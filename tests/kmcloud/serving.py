@@ -16,6 +16,9 @@ from typing import Any
 
 import psutil
 
+from tests.commands import Operator
+from tests.events.databases import copy_sqlite
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
 STOP_TIMEOUT_SECONDS = 30
@@ -29,6 +32,7 @@ class Serving:
     ready: dict[str, Any]
     directory: Path
     environment: dict[str, str]
+    operator: Operator
 
     @property
     def address(self) -> tuple[str, int]:
@@ -59,10 +63,7 @@ class Serving:
 
     def manage(self, *arguments: str) -> str:
         """Run a management command in its directory."""
-        done = subprocess.run(
-            [*MANAGE, *arguments], env=self.environment, check=True, stdout=subprocess.PIPE, text=True
-        )
-        return done.stdout
+        return self.operator.run(arguments)[0]
 
     def make_key(self, tier: str = "enterprise") -> str:
         """An API key of a new customer."""
@@ -78,8 +79,13 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 @contextmanager
-def serving(directory: Path, **settings: str) -> Iterator[Serving]:
-    """Start it and wait until it is ready; whatever the test leaves of it is killed afterwards."""
+def serving(directory: Path, *, migrated: bool = True, **settings: str) -> Iterator[Serving]:
+    """Start it, at first on a database that is `migrated` already or on none, and wait until it is ready.
+
+    Whatever the test leaves of it is killed afterwards.
+    """
+    if migrated:
+        copy_sqlite(directory)
     environment = {**os.environ, "KM_DATA_DIR": str(directory), "KM_LOG_LEVEL": "WARNING", **settings}
     with (directory / "stderr").open("w") as stderr:
         process = subprocess.Popen(
@@ -93,7 +99,7 @@ def serving(directory: Path, **settings: str) -> Iterator[Serving]:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line, (directory / "stderr").read_text()
-        yield Serving(process, json.loads(line), directory, environment)
+        yield Serving(process, json.loads(line), directory, environment, Operator(environment))
     finally:
         _end(process)
 

@@ -35,8 +35,8 @@ def service(tmp_path: Path) -> Iterator[Serving]:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """One service for the tests that do it no harm."""
-    with serving(tmp_path_factory.mktemp("shared")) as running:
+    """One service for the tests that do it no harm, which began with no database: `serve` made and migrated it."""
+    with serving(tmp_path_factory.mktemp("shared"), migrated=False) as running:
         yield running
 
 

@@ -107,7 +107,7 @@ def test_what_is_none_of_ours_is_left_alone(place: Path) -> None:
 
 
 def test_a_worker_sweeps_when_it_starts_and_once_a_minute(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plugins_registry.tasks.resuming.resume", lambda **_: 0)
+    monkeypatch.setattr("plugins_registry.resuming.resume", lambda **_: 0)
     assert any(receiver() is tasks.sweep_scratch for _, receiver in signals.worker_init.receivers)
     for begin in (tasks.sweep_scratch, tasks.resume):
         (place / "km-build-left").mkdir()

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from events.event_ids import first_id
 from events.histogram import GAMMA, LONGEST_MS, SHORTEST_MS
-from events.rows import OWN, PREVIEW_CHARACTERS, EventRow, event_row
+from events.rows import OWN, READ_CHARACTERS, EventRow, event_row, whole_row
 from events.store import ANSWERS, EventFilter
 from events.stores.clickhouse.connection import reader
 from events.stores.clickhouse.schema import TABLE
@@ -26,8 +26,7 @@ NEWEST = "id DESC"
 IN_SEQUENCE = "sequence, id"
 _PARTIES = [f"{side}_{part}" for side in ("server", "client") for part in ("name", "version", "title")]
 _COLUMNS = ", ".join([*OWN, *_PARTIES])
-_PREVIEW = f"substringUTF8(message, 1, {PREVIEW_CHARACTERS}), lengthUTF8(message)"
-_WHOLE = "message, 0"
+_PREVIEW = f"substringUTF8(message, 1, {READ_CHARACTERS})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +83,9 @@ def within(found: Rows, only: EventFilter, below: UUID | None) -> Rows:
 
 def event(found: Rows) -> EventRow | None:
     """The one event of `found`, with its whole message."""
-    sql = f"SELECT {_COLUMNS}, {_WHOLE} FROM {TABLE} FINAL WHERE {found.sql}"  # noqa: S608 - names of ours
+    sql = f"SELECT {_COLUMNS}, message FROM {TABLE} FINAL WHERE {found.sql}"  # noqa: S608 - names of ours
     for columns in reader().rows(sql, **found.values):
-        return _row(columns)
+        return whole_row(_with_id(columns))
     return None
 
 
@@ -117,15 +116,16 @@ def openings(session: Rows, after: Rows, limit: int) -> list[EventRow]:
     return _page(after, picked, IN_SEQUENCE)
 
 
-def minutes(found: Rows, most: int) -> list[tuple[Any, ...]]:
+def minutes(found: Rows, most: int, *, timed: bool) -> list[tuple[Any, ...]]:
     """(minute, server, method, tool, buckets of the durations, events, requests, errors, bytes) of the newest `most` of
     `found`, a range of ids and nothing else: what `relational.measure` takes."""
     newest_of = f"SELECT * FROM {TABLE} FINAL WHERE {found.sql} ORDER BY {NEWEST} LIMIT {most}"  # noqa: S608 - names of ours
     within = f"least(greatest(assumeNotNull(duration_ms), {SHORTEST_MS}), {LONGEST_MS})"
     bucket = f"toString(toInt32(ceil(log({within}) / {math.log(GAMMA)!r})))"
+    buckets = f"arrayStringConcat(groupArrayIf({bucket}, isNotNull(duration_ms)), ',')" if timed else "''"
     sql = f"""
         SELECT toStartOfMinute(timestamp) AS minute, server_name, method, tool,
-            arrayStringConcat(groupArrayIf({bucket}, isNotNull(duration_ms)), ','),
+            {buckets},
             count(), countIf(type = 'request'), countIf(is_error), sum(size)
         FROM ({newest_of}) GROUP BY minute, server_name, method, tool"""  # noqa: S608
     return reader().rows(sql, **found.values)
@@ -142,8 +142,8 @@ def _page(found: Rows, picked: str, order: str) -> list[EventRow]:
     """The rows whose ids `picked` selects, in this order."""
     customer = found.conditions[0]
     sql = f"SELECT {_COLUMNS}, {_PREVIEW} FROM {TABLE} FINAL WHERE {customer} AND id IN ({picked}) ORDER BY {order}"  # noqa: S608
-    return [_row(columns) for columns in reader().rows(sql, **found.values)]
+    return [event_row(_with_id(columns)) for columns in reader().rows(sql, **found.values)]
 
 
-def _row(columns: tuple[Any, ...]) -> EventRow:
-    return event_row((UUID(int=columns[0]), *columns[1:]))
+def _with_id(columns: tuple[Any, ...]) -> tuple[Any, ...]:
+    return UUID(int=columns[0]), *columns[1:]

@@ -90,10 +90,12 @@ class ClickhouseStore:
             return Page(page.rows, encode(UUID(int=floor.int + 1)))
         return page
 
-    def minutes(self, customer_id: int, *, since: datetime, until: datetime, most: int) -> list[Measure]:
+    def minutes(
+        self, customer_id: int, *, since: datetime, until: datetime, most: int, timed: bool = True
+    ) -> list[Measure]:
         """Counted by ClickHouse, a row for each minute, server, method and tool."""
         found = questions.within(of_customer(customer_id), EventFilter(since=since, until=until), None)
-        return list(map(relational.measure, questions.minutes(found, most)))
+        return list(map(relational.measure, questions.minutes(found, most, timed=timed)))
 
     def answers(self) -> bool:
         """Whether ClickHouse says anything."""

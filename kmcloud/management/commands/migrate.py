@@ -18,7 +18,6 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 from django.db import OperationalError, connections
-from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 LOCK_SECONDS = 2.0  # how long requests may stand behind it; they have `Retry-After`, and clients wait ten
 TRIES = 60
@@ -48,6 +47,8 @@ class Command(migrate.Command):
         try:
             super().handle(*arguments, **options)
         except OperationalError as error:
+            from psycopg.errors import DeadlockDetected, LockNotAvailable  # noqa: PLC0415 - not on SQLite
+
             if not isinstance(error.__cause__, LockNotAvailable | DeadlockDetected):
                 raise
             if not left:

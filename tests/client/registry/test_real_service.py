@@ -19,7 +19,7 @@ from core.clock import now
 from customers.models import Customer
 from plugins_registry.models import Approval, Block, PayloadBuild
 from plugins_registry.repositories import dirty, mark_dirty
-from plugins_registry.signing import package_signer
+from plugins_registry.signing.signers import package_signer
 from tests.client.registry.conftest import Laptop
 from tests.client.registry.signed import Versioned
 from tests.plugins_registry.repositories import world

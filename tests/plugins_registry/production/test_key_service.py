@@ -12,8 +12,9 @@ from django.conf import LazySettings
 from core.clock import now
 from plugins_registry.models import RepositoryState, SigningRole
 from plugins_registry.repositories import director, mark_dirty
-from plugins_registry.signing import Role, key_rows, signers
+from plugins_registry.signing import key_rows, signers
 from plugins_registry.signing.errors import SignerUnreadable, SignerUnsuitable
+from plugins_registry.signing.roles import Role
 from tests.plugins_registry.production.servers import Aws, aws
 from tests.plugins_registry.repositories import world
 from tests.plugins_registry.repositories.conftest import own_keys

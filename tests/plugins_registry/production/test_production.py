@@ -19,7 +19,8 @@ from plugins_registry.building.payloads import CLAIM
 from plugins_registry.building.wakeup import BUILD, BUILDS, PAYLOAD, RESUME, SIGN
 from plugins_registry.models import BuildState, PayloadBuild, Revision
 from plugins_registry.repositories.wakeup import PUBLISH
-from plugins_registry.signing import Role, package_signer, signer_for
+from plugins_registry.signing.roles import Role
+from plugins_registry.signing.signers import package_signer, signer_for
 from plugins_registry.states import State
 from tests.end_to_end.waiting import eventually
 from tests.plugins_registry.building.conftest import payload_row

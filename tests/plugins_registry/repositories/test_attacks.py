@@ -27,9 +27,9 @@ from core.errors import InvalidRequest
 from plugins_registry.models import MetadataFile, RepositoryState
 from plugins_registry.repositories import ceremony, mark_dirty, metadata, release
 from plugins_registry.repositories.metadata import Published
-from plugins_registry.signing import Role, signer_for
 from plugins_registry.signing.errors import CeremonyRefused
-from plugins_registry.signing.roles import ONLINE
+from plugins_registry.signing.roles import ONLINE, Role
+from plugins_registry.signing.signers import signer_for
 from tests.plugins_registry.repositories import world
 from tests.plugins_registry.repositories.world import Founded, Served
 

@@ -22,8 +22,10 @@ from tuf.api.metadata import Metadata
 from core.clock import now
 from plugins_registry.models import SigningRole
 from plugins_registry.repositories import ceremony
-from plugins_registry.signing import Role, key_rows, signer_for
+from plugins_registry.signing import key_rows
 from plugins_registry.signing.errors import SignerUnsuitable
+from plugins_registry.signing.roles import Role
+from plugins_registry.signing.signers import signer_for
 from tests.plugins_registry.repositories.world import Founded
 
 MODULES = [Path("/usr/lib/softhsm/libsofthsm2.so"), Path("/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so")]

@@ -11,8 +11,10 @@ from km_protocol.kmpkg import dsse
 
 from core.clock import now
 from plugins_registry.models import SigningRole
-from plugins_registry.signing import Role, key_files, key_rows, package_signer, signer_for, signers
+from plugins_registry.signing import key_files, key_rows, signers
 from plugins_registry.signing.errors import SignerUnreadable, SignerUnsuitable
+from plugins_registry.signing.roles import Role
+from plugins_registry.signing.signers import package_signer, signer_for
 
 PASSPHRASE = b"correct horse battery staple"
 
