@@ -18,15 +18,14 @@ from django.conf import settings
 from django.http import QueryDict
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from core import bodies
 from core.clock import now
+from core.described import ErrorAnswer, extend_schema
 from core.errors import ApiError
-from core.openapi import ErrorAnswer
 from core.throttling import FailureLimit, address_of
 from customers import api_keys, device_codes
 from customers.api_keys import Issued
