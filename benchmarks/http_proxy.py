@@ -1,8 +1,8 @@
 """What the reverse proxy for MCP over HTTP costs: `scripts/bench http_proxy`.
 
 In one run, taking turns in short rounds: no proxy, a pump that passes bytes unread (Python, two threads a connection:
-the least that standing between costs here), and `km-client monitor --url … --listen`, recording. All over one kept-open
-connection to one server of raw bytes (`_http_server.py`).
+the least that standing between costs here), and `km-client monitor --url … --listen`, recording; once more with
+`tools.on_change = hold`. All over one kept-open connection to one server of raw bytes (`_http_server.py`).
 
     call           a POST of 600 bytes answered with 600; what a proxy adds is the median of its rounds' medians, less
                    the direct median of the same round
@@ -58,6 +58,10 @@ class Contender:
         while b"\r\n\r\n" not in data:
             data += self.connection.recv(65536)
         answer, _, rest = data.partition(b"\r\n\r\n")
+        while b"Content-Length" not in answer:  # what is judged as a whole goes on in chunks
+            if rest.endswith(b"\r\n0\r\n\r\n"):
+                return
+            rest = rest[-16:] + self.connection.recv(262144)
         left = int(answer.partition(b"Content-Length: ")[2].split(b"\r\n")[0]) - len(rest)
         while left:
             left -= len(self.connection.recv(min(left, 262144)))
@@ -102,9 +106,12 @@ def main() -> int:
         server = int(started(helper, environment, stack))
         pump = int(started([*helper, "pump", str(server)], environment, stack))
         monitor = [str(Path(sys.executable).with_name("km-client")), "monitor", "--listen", "127.0.0.1:0"]
-        said = started([*monitor, "--url", f"http://127.0.0.1:{server}/mcp"], environment, stack)
-        ours = int(json.loads(said)["listening"].rpartition(":")[2].partition("/")[0])
+        ours = monitored(monitor, server, environment, stack)
         contenders = [Contender("direct", server), Contender("pump", pump), Contender("km_client", ours)]
+        Path(home, "hold").mkdir()
+        Path(home, "hold", "config.toml").write_text('[tools]\non_change = "hold"\n')
+        holding = environment | {"KM_CONFIG_DIR": f"{home}/hold"}
+        contenders.append(Contender("km_client_hold", monitored(monitor, server, holding, stack)))
         take_turns(contenders, "call", 2)
         for contender in contenders:
             contender.calls_us.clear()
@@ -119,6 +126,12 @@ def main() -> int:
     load = {"load_1m": round(os.getloadavg()[0], 1)}
     print(json.dumps({"benchmark": "http_proxy", "machine": machine() | load, **results, "met": met}))
     return 0 if all(met.values()) else 1
+
+
+def monitored(monitor: list[str], server: int, environment: dict[str, str], stack: ExitStack) -> int:
+    """The port of a proxy before `server`."""
+    said = started([*monitor, "--url", f"http://127.0.0.1:{server}/mcp"], environment, stack)
+    return int(json.loads(said)["listening"].rpartition(":")[2].partition("/")[0])
 
 
 def started(command: list[str], environment: dict[str, str], stack: ExitStack) -> str:

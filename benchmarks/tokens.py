@@ -3,8 +3,8 @@
     scripts/bench tokens [--docs]
 
 The texts are of traffic recorded from real MCP servers in the same run, another sample than the weights were fitted
-to. The reference is installed once from npm into the user's cache, without its scripts. `--docs` writes the page
-docs/client/tokens.md.
+to. The reference is installed once from npm into the user's cache, without its scripts. `--docs` keeps the figures in
+docs/client/tokens-figures.json and writes the page docs/client/tokens.md from them.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from tests.client.redaction_corpus.values import Maker
 
 REFERENCE = "js-tiktoken@1.0.21"
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "client" / "tokens.md"
+FIGURES = PAGE.with_name("tokens-figures.json")
+CALLS, SEED = 400, 11
 PIECE_CHARACTERS = 6_000  # the reference takes seconds for a megabyte
 PIECES = 150  # of each server
 _BLOCK = re.compile(r"(<!-- made by `scripts/bench tokens --docs` -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -36,7 +38,7 @@ const vocabulary = new Tiktoken(require('js-tiktoken/ranks/o200k_base'));
 const lines = require('fs').readFileSync(0, 'utf8').split('\\n').filter(Boolean);
 for (const line of lines) console.log(vocabulary.encode(JSON.parse(line), [], []).length);
 """
-_OTHER_SCRIPTS = {
+OTHER_SCRIPTS = {
     "Japanese": "ファイルが見つかりません。もう一度お試しください。" * 20,
     "Russian": "Файл не найден, попробуйте ещё раз. " * 20,
     "German": "Die Datei wurde nicht gefunden; bitte überprüfen Sie den Pfad. " * 20,
@@ -47,33 +49,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--docs", action="store_true", help="write the table of docs/client/tokens.md")
     args = parser.parse_args()
-    pieces = _pieces()
-    counted = _reference([text for _, text in pieces])
+    recorded = traffic.record(CALLS, seed=SEED).items()
+    found = [piece for server, lines in recorded for piece in pieces(server, lines)] + list(OTHER_SCRIPTS.items())
+    counted = _reference([each for _, each in found])
     result: dict[str, Any] = {"reference": f"o200k, {REFERENCE}", "kinds": {}, "machine": machine()}
-    for kind in dict.fromkeys(kind for kind, _ in pieces):
+    for kind in dict.fromkeys(kind for kind, _ in found):
         pairs = [
-            (tokens.estimate(text.encode()), real)
-            for (of, text), real in zip(pieces, counted, strict=True)
+            (tokens.estimate(each.encode()), real)
+            for (of, each), real in zip(found, counted, strict=True)
             if of == kind and real
         ]
         result["kinds"][kind] = _error(pairs)
     if args.docs:
-        page = PAGE.read_text()
-        PAGE.write_text(_BLOCK.sub(lambda found: found[1] + _text(result) + found[3], page))
+        FIGURES.write_text(json.dumps(result, indent=1) + "\n")
+        PAGE.write_text(_BLOCK.sub(lambda found: found[1] + text(result) + found[3], PAGE.read_text()))
     print(json.dumps(result))
 
 
-def _pieces() -> list[tuple[str, str]]:
-    """(kind, text): pieces of what tools answered, and of what they were asked."""
-    maker = Maker(11)
+def pieces(server: str, lines: list[bytes]) -> list[tuple[str, str]]:
+    """(kind, text): pieces of what its tools answered, and of what they were asked; the same of the same lines."""
+    maker = Maker(SEED)
     found: list[tuple[str, str]] = []
-    for server, lines in traffic.record(400, seed=11).items():
-        texts = [text for line in lines if (text := _seen(json.loads(line)))]
-        for text in maker.sample(texts, min(PIECES, len(texts))):
-            at = maker.randrange(max(1, len(text) - PIECE_CHARACTERS))
-            is_base64 = re.fullmatch(r"[A-Za-z0-9+/=]{30,}", text) is not None
-            found.append(("base64" if is_base64 else server, text[at : at + PIECE_CHARACTERS]))
-    return found + list(_OTHER_SCRIPTS.items())
+    texts = [text for line in lines if (text := _seen(json.loads(line)))]
+    for text in maker.sample(texts, min(PIECES, len(texts))):
+        at = maker.randrange(max(1, len(text) - PIECE_CHARACTERS))
+        is_base64 = re.fullmatch(r"[A-Za-z0-9+/=]{30,}", text) is not None
+        found.append(("base64" if is_base64 else server, text[at : at + PIECE_CHARACTERS]))
+    return found
 
 
 def _seen(message: dict[str, Any]) -> str:
@@ -100,23 +102,31 @@ def _reference(texts: list[str]) -> list[int]:
 def _error(pairs: list[tuple[int, int]]) -> dict[str, Any]:
     """In percent of the real count: of the sum, and of one text, the middle and the worst tenth."""
     off = sorted(abs(guess - real) / real for guess, real in pairs)
-    total = sum(real for _, real in pairs)
+    guessed, total = (sum(numbers) for numbers in zip(*pairs, strict=True))
     return {
         "texts": len(pairs),
         "tokens": total,
-        "sum_off_percent": round(100 * (sum(guess for guess, _ in pairs) - total) / total, 1),
+        "estimated": guessed,
+        "sum_off_percent": round(100 * (guessed - total) / total, 1),
         "median_off_percent": round(100 * statistics.median(off), 1),
         "p90_off_percent": round(100 * off[int(0.9 * (len(off) - 1))], 1),
     }
 
 
-def _text(result: dict[str, Any]) -> str:
+def text(figures: dict[str, Any]) -> str:
+    """What stands between the page's two comments."""
     rows = [
-        [kind, found["texts"], f"{found['tokens']:,}", *(f"{found[key]} %" for key in list(found)[2:])]
-        for kind, found in result["kinds"].items()
+        [kind, found["texts"], f"{found['tokens']:,}", *(f"{found[key]} %" for key in list(found)[3:])]
+        for kind, found in figures["kinds"].items()
     ]
     head = ["texts of", "texts", "tokens", "the sum is off by", "one text, median", "one text, worst tenth"]
-    return "\n" + table(head, rows) + where(result) + "\n"
+    return "\n" + table(head, rows) + where(figures) + "\n"
+
+
+def written() -> str:
+    """What stands there now."""
+    found = _BLOCK.search(PAGE.read_text())
+    return found[2] if found else ""
 
 
 if __name__ == "__main__":

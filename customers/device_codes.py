@@ -35,6 +35,7 @@ from customers.scopes import DEFAULT_SCOPES, Scope, ordered
 GOOD_FOR = timedelta(minutes=10)
 OVER = "expired_token"
 """Also what an unknown code is told, and one that was redeemed: polling it tells nobody which it was."""
+NOT_YOURS = "invalid_grant"
 
 INTERVAL_SECONDS = 5  # RFC 8628 §3.2
 SLOWER_BY_SECONDS = 5  # §3.5: this much for each poll that came too early, and all after it
@@ -137,11 +138,16 @@ def decide(grant: DeviceGrant, *, approved: bool, by: Member, at: datetime) -> N
         )
 
 
-def redeem(device_code: str, *, at: datetime) -> Issued:
-    """The machine's key, once it is approved. Raises `PollRefused` with the word to answer (RFC 8628 §3.5)."""
+def redeem(device_code: str, *, at: datetime, client: str | None = None) -> Issued:
+    """The machine's key, once it is approved. Raises `PollRefused` with the word to answer (RFC 8628 §3.5).
+
+    A code that `client`, where it says who it is, did not ask for itself is none that it may use (RFC 6749 §5.2).
+    """
     with transaction.atomic():
         rows = DeviceGrant.objects.select_for_update(of=("self",)).select_related("customer")
         grant = rows.filter(device_digest=_device_digest(device_code)).first()
+        if grant is not None and client is not None and _shown(client) != grant.client:
+            raise PollRefused(NOT_YOURS)
         refused = _why_not_yet(grant, at)
         if refused is None and grant is not None and grant.customer is not None:
             return _issue(grant, grant.customer, at)
@@ -172,6 +178,8 @@ def _why_not_yet(grant: DeviceGrant | None, at: datetime) -> PollRefused | None:
 
 
 def _issue(grant: DeviceGrant, customer: Customer, at: datetime) -> Issued:
+    # One at a time: of two logins of one machine that are redeemed at once, the later one ends the other.
+    Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
     DeviceGrant.objects.filter(pk=grant.pk).update(redeemed_at=at)
     _end_earlier_login(customer, grant.machine, by=grant.decided_by, at=at)
     issued = api_keys.issue(

@@ -25,9 +25,9 @@ from rest_framework.views import APIView
 from core import bodies
 from core.clock import now
 from core.described import ErrorAnswer, extend_schema
-from core.errors import ApiError
+from core.errors import InvalidRequest
 from core.throttling import FailureLimit, address_of
-from customers import api_keys, device_codes
+from customers import api_keys, device_codes, machines
 from customers.api_keys import Issued
 from customers.authentication import IsCustomer, Principal
 from customers.device_codes import Asking, Codes
@@ -110,14 +110,12 @@ class DeviceAuthorizationView(PublicView):
     )
     def post(self, request: Request) -> Response:
         """RFC 8628 §3.1: `client_id`, and `scope` where less or more than the usual is wanted."""
+        if wrong := _wrong_form(request, "client_id"):
+            return wrong
         client, scope = _field(request, "client_id"), _field(request, "scope")
-        if not client:
-            return _oauth_error("invalid_request", "`client_id` is missing")
         try:
             codes = _start(request, Asking(client=client, scopes=scope.split() or DEFAULT_SCOPES))
-        except ApiError as error:
-            if error.status == 429:
-                raise
+        except InvalidRequest as error:
             return _oauth_error("invalid_scope", f"{error.message}: {error.hint}")
         answer = DeviceAuthorization(
             codes.device_code,
@@ -136,16 +134,19 @@ class TokenView(PublicView):
     )
     def post(self, request: Request) -> Response:
         """RFC 8628 §3.4: `grant_type`, `device_code`, `client_id`."""
+        if wrong := _wrong_form(request, "grant_type"):
+            return wrong
         if _field(request, "grant_type") != GRANT_TYPE:
             return _oauth_error("unsupported_grant_type", f"`grant_type` must be {GRANT_TYPE}")
-        code = _field(request, "device_code")
-        if not code:
-            return _oauth_error("invalid_request", "`device_code` is missing")
+        if wrong := _wrong_form(request, "device_code", "client_id"):
+            return wrong
         at = now()
         try:
-            issued = _redeem(request, code)
+            issued = _redeem(request, _field(request, "device_code"), _field(request, "client_id"))
         except PollRefused as refused:
             return _oauth_error(refused.word, "")
+        except InvalidRequest as error:  # confirmed, but there is no room for another key
+            return _oauth_error("access_denied", f"{error.message}: {error.hint}")
         seconds = int((issued.key.expires_at - at).total_seconds()) if issued.key.expires_at else 0
         return _answer(OAuthToken(issued.secret, "Bearer", seconds, " ".join(issued.key.scopes)))
 
@@ -189,13 +190,13 @@ def _start(request: Request, asking: Asking) -> Codes:
     return device_codes.start(asking, address=address, at=at)
 
 
-def _redeem(request: Request, device_code: str) -> Issued:
+def _redeem(request: Request, device_code: str, client: str | None = None) -> Issued:
     at, address = now(), address_of(request)
     UNKNOWN_CODES.check(address, now=at)
     try:
-        return device_codes.redeem(device_code, at=at)
+        return device_codes.redeem(device_code, at=at, client=client)
     except PollRefused as refused:
-        if refused.word == device_codes.OVER:
+        if refused.word in (device_codes.OVER, device_codes.NOT_YOURS):
             UNKNOWN_CODES.count(address, now=at)
         raise
 
@@ -217,6 +218,15 @@ def _ends(issued: Issued) -> datetime:
 def _field(request: Request, name: str) -> str:
     """A form's field, blank when it was not sent."""
     return QueryDict(request.body, encoding="utf-8").get(name) or ""
+
+
+def _wrong_form(request: Request, *needed: str) -> Response | None:
+    """The answer to a form without what is needed, or with a field that stands there twice (RFC 6749 §3.2)."""
+    form = QueryDict(request.body, encoding="utf-8")
+    if twice := [name for name, values in form.lists() if len(values) > 1]:
+        return _oauth_error("invalid_request", f"`{machines.clean(twice[0])[:40]}` is there more than once")
+    missing = [name for name in needed if not form.get(name)]
+    return _oauth_error("invalid_request", f"`{missing[0]}` is missing") if missing else None
 
 
 def _oauth_error(error: str, description: str) -> Response:

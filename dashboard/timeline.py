@@ -26,6 +26,7 @@ from dashboard.templatetags.units import count, size
 from events.rows import EventRow, Exchange
 
 GAP_METHOD = "kilometers/recording_gap"
+TASK_RESULT = "tasks/result"
 STILL_WAITING = timedelta(hours=1)  # the longest answer worth watching for; after that the row says there is none
 
 PLACE = tuple[int, UUID]  # of an exchange in its session: what a cursor holds
@@ -54,6 +55,11 @@ class TimelineRow:
     @property
     def id(self) -> UUID:
         return self.exchange.first.id
+
+    @property
+    def open_ms(self) -> float:
+        """How long the exchange itself took. What answers `tasks/result` says how long its whole call did."""
+        return (_between_ms(self.exchange) if self.exchange.first.method == TASK_RESULT else self.duration_ms) or 0.0
 
     @property
     def is_bad(self) -> bool:
@@ -130,8 +136,12 @@ def _state(exchange: Exchange, kind: Kind, now: datetime) -> Literal["done", "wa
 
 def _duration_ms(exchange: Exchange) -> float | None:
     """As the client measured it, else the time between the two messages."""
-    if exchange.duration_ms is not None or not exchange.answers:
-        return exchange.duration_ms
+    return _between_ms(exchange) if exchange.duration_ms is None else exchange.duration_ms
+
+
+def _between_ms(exchange: Exchange) -> float | None:
+    if not exchange.answers:
+        return None
     return max(0.0, (exchange.answers[0].timestamp - exchange.first.timestamp) / timedelta(milliseconds=1))
 
 

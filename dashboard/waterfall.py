@@ -123,7 +123,7 @@ def span(row: TimelineRow) -> Span:
         return Span(begin, math.inf, is_open=True)
     if row.kind != "call":
         return Span(begin, begin)
-    return Span(begin, begin + (row.duration_ms or 0.0), is_open=row.state == "unanswered")
+    return Span(begin, begin + row.open_ms, is_open=row.state == "unanswered")
 
 
 def bars(rows: Sequence[TimelineRow]) -> tuple[Axis, list[TimelineRow]]:

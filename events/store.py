@@ -30,7 +30,9 @@ ANSWERS = ("response", "error")  # the types that answer a request
 
 
 class NewEvent(NamedTuple):
-    """An event to store. `timestamp` is in UTC; the parties are stored as the number of their row."""
+    """An event to store. `timestamp` is in UTC; the parties are stored as the number of their row. `over_http`, how
+    its server is reached, is not stored: it goes on to what is exported.
+    """
 
     customer_id: int
     id: UUID
@@ -50,10 +52,14 @@ class NewEvent(NamedTuple):
     is_base64: bool
     truncated: bool
     message: str
+    over_http: bool = False
 
     @property
     def key(self) -> Key:
         return self.customer_id, self.id.int
+
+
+STORED = NewEvent._fields[:-1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,7 @@ def _row(customer_id: int, event: Event) -> NewEvent:
         is_base64=is_base64,
         truncated=event.truncated,
         message=message,
+        over_http=event.server_info is not None and event.server_info.transport == "http",
     )
 
 

@@ -40,6 +40,7 @@ class Facts(msgspec.Struct, omit_defaults=True):
     error_code: str = ""
     error_message: str = ""
     is_tool_error: bool = False
+    over_http: bool = False
 
 
 class _Meta(msgspec.Struct):
@@ -108,6 +109,7 @@ def facts_of(event: Any) -> Facts:
         error_code=_text(said.error.code),
         error_message=_text(said.error.message),
         is_tool_error=said.result.is_error is True,
+        over_http=event.over_http,
     )
 
 

@@ -87,7 +87,7 @@ def shared_attributes(call: Call) -> dict[str, str]:
             "mcp.protocol.version": call.answer.protocol_version
             or call.first.protocol_version
             or call.protocol_version,
-            "network.transport": "pipe",
+            "network.transport": "tcp" if call.first.over_http else "pipe",
             "rpc.response.status_code": call.answer.error_code,
             "error.type": call.error_type,
         }

@@ -23,7 +23,7 @@ from events import parties
 from events.event_ids import DAY, first_id
 from events.models import Event
 from events.rows import EventRow, event_row, previewed
-from events.store import NOTHING, EventFilter, NewEvent
+from events.store import NOTHING, STORED, EventFilter, NewEvent
 from events.stores import days, partitions
 from events.stores.copying import CopiedTable
 from events.stores.relational import RelationalStore
@@ -43,11 +43,11 @@ _TYPES = {  # what binary COPY must be told; every other column is text
 }
 _EVENTS = CopiedTable(
     Event._meta.db_table,
-    columns=[f"{name}_id" if name in {"server", "client"} else name for name in NewEvent._fields],
-    types=[_TYPES.get(name, "text") for name in NewEvent._fields],
+    columns=[f"{name}_id" if name in {"server", "client"} else name for name in STORED],
+    types=[_TYPES.get(name, "text") for name in STORED],
 )
 _CUSTOMER, _BEGIN, _END = -1, UUID(int=0), UUID(int=1)  # of no event: they stand for a question's own
-_SERVER, _CLIENT = map(NewEvent._fields.index, ("server", "client"))
+_SERVER, _CLIENT = map(STORED.index, ("server", "client"))
 
 
 class PostgresqlStore(RelationalStore):
@@ -110,7 +110,7 @@ def _newest_statement(limit: int) -> tuple[str, tuple[Any, ...]]:
 
 
 def _row(event: NewEvent, numbers: Mapping[parties.Key, int]) -> list[Any]:
-    values: list[Any] = list(event)
+    values: list[Any] = list(event[: len(STORED)])
     values[_SERVER] = numbers.get((event.customer_id, *event.server))
     values[_CLIENT] = numbers.get((event.customer_id, *event.client))
     return values

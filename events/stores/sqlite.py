@@ -16,14 +16,14 @@ from django.db import connection
 
 from events import parties
 from events.models import Event
-from events.store import NewEvent
+from events.store import STORED, NewEvent
 from events.stores.relational import IDS_A_STATEMENT, RelationalStore
 
 ROWS_A_STATEMENT = 100  # 18 parameters each: well below SQLite's 32,766
 
 _TABLE = Event._meta.db_table
-_COLUMNS = tuple(f"{name}_id" if name in {"server", "client"} else name for name in NewEvent._fields)
-_ID, _TIMESTAMP, _SERVER, _CLIENT = map(NewEvent._fields.index, ("id", "timestamp", "server", "client"))
+_COLUMNS = tuple(f"{name}_id" if name in {"server", "client"} else name for name in STORED)
+_ID, _TIMESTAMP, _SERVER, _CLIENT = map(STORED.index, ("id", "timestamp", "server", "client"))
 
 
 class SqliteStore(RelationalStore):
@@ -88,7 +88,7 @@ def _row_maker(numbers: Mapping[parties.Key, int]) -> Callable[[NewEvent], list[
     """How a row's values are handed to the driver: SQLite has no UUIDs, so Django writes 32 hex digits."""
 
     def row(event: NewEvent) -> list[Any]:
-        values: list[Any] = list(event)
+        values: list[Any] = list(event[: len(STORED)])
         values[_ID] = event.id.hex
         values[_TIMESTAMP] = sqlite_moment(event.timestamp)
         values[_SERVER] = numbers.get((event.customer_id, *event.server))

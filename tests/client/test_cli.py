@@ -45,6 +45,11 @@ def test_an_unknown_verb_is_named_with_those_that_exist() -> None:
     assert done.stdout == ""
 
 
+def test_a_strangers_words_in_an_error_do_nothing_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["\x1b[2Jstatus"]) == 2
+    assert "`\\x1b[2Jstatus` is not a verb" in capsys.readouterr().err
+
+
 def test_monitors_help_shows_how_to_use_it() -> None:
     done = km_client("monitor", "--help")
     assert done.returncode == 0

@@ -116,7 +116,9 @@ def test_it_waits_for_a_server_in_trouble(answering: Answers, trouble: tuple[int
     [
         ((400, {"error": "access_denied"}), "access_denied"),
         ((400, {"error": "expired_token"}), "expired_token"),
-        ((404, {}), "expired_token"),
+        ((404, {}), "no_login_here"),
+        ((400, {"error": {"code": "invalid_request", "message": "Acme has 200 keys in use"}}), "invalid_request"),
+        ((400, {"error": "invalid_grant"}), "not_kilometers"),
         ((200, {}), "not_kilometers"),
         ((200, {"token": {"accessToken": "something else"}}), "not_kilometers"),
         ((200, b"<html>"), "not_kilometers"),

@@ -27,6 +27,20 @@ def test_json_for_scripts_is_harmless_on_a_terminal_and_means_the_same(capsys: p
     assert json.loads(out) == value
 
 
+def test_warnings_pairs_and_tables_are_harmless_whatever_stands_in_them(capsys: pytest.CaptureFixture[str]) -> None:
+    output.warn(NASTY, NASTY)
+    output.pairs([("server", NASTY)])
+    output.table(("name",), [(NASTY,)])
+    printed = capsys.readouterr()
+    assert is_harmless(printed.out + printed.err) and printed.err.count("\n") == 2
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, "0 events"), (1, "1 event"), (1200, "1,200 events")])
+def test_one_is_one(count: int, words: str) -> None:
+    assert output.many(count, "event") == words
+    assert output.many(count, "event", " of 5") == f"{count:,} of 5 events"
+
+
 def on_terminal(program: str, columns: int) -> str:
     """What `program` prints on a terminal that is so wide."""
     control, terminal = pty.openpty()

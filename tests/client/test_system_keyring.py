@@ -92,7 +92,7 @@ def test_a_logout_that_finds_it_gone_from_the_keyring_says_so(memory: Memory, km
 def test_locked_it_gives_nothing_takes_nothing_and_loses_nothing(memory: Memory, km: Km) -> None:
     credentials.save_in_keyring(KEY)
     memory.is_locked = True
-    for act in (credentials.load, credentials.forget, lambda: credentials.save(OTHER)):
+    for act in (credentials.load, credentials.forget, credentials.check_keyring):
         with pytest.raises(ClientError, match="Failed to unlock") as refused:
             act()
         assert "unlock it" in refused.value.hint
@@ -100,6 +100,22 @@ def test_locked_it_gives_nothing_takes_nothing_and_loses_nothing(memory: Memory,
     assert done.code == 1 and "hint: unlock it" in done.err
     memory.is_locked = False
     assert credentials.load() == (KEY, str(paths.credentials_file()))
+
+
+def test_locked_it_is_said_before_anybody_is_asked_to_confirm_a_login(memory: Memory, km: Km) -> None:
+    memory.is_locked = True
+    done = km("login", "--keyring", "--api-url", "http://127.0.0.1:9")
+    assert done.code == 1 and "Failed to unlock" in done.err and "without --keyring" in done.err
+
+
+def test_a_key_for_a_file_is_kept_though_the_keyring_does_not_give_up_the_one_before(
+    memory: Memory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    credentials.save_in_keyring(KEY)
+    memory.is_locked = True
+    credentials.save(OTHER)
+    assert credentials.load() == (OTHER, str(paths.credentials_file()))
+    assert "the key before stays in the keyring" in capsys.readouterr().err
 
 
 def test_an_agent_that_found_it_locked_asks_again(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:

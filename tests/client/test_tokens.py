@@ -10,6 +10,23 @@ from hypothesis import strategies as st
 from km_client import tokens
 from km_client.tokens import IMAGE_TOKENS, Prices, Use
 
+from benchmarks import tokens as bench
+from tests.client.redaction_corpus import traffic
+
+
+@pytest.mark.parametrize(
+    "block",
+    [{"type": []}, {"type": {}}, {"type": "x", "n": 10**30}, {"type": "text", "text": "\ud800"}, {"x": "[" * 9}],
+)
+def test_a_block_of_any_shape_costs_something_or_nothing_known(block: object) -> None:
+    of_result = tokens.of_message("tools/call", message(result={"content": [block]}))
+    assert of_result is None or of_result.tokens >= 0
+
+
+def test_a_result_nested_too_deeply_costs_nothing_known() -> None:
+    deep = b'{"result":{"content":[{"type":"x","y":' + b"[" * 100_000 + b"]" * 100_000 + b"}]}}"
+    assert tokens.of_message("tools/call", deep) is None
+
 
 def message(**said: object) -> bytes:
     return json.dumps({"jsonrpc": "2.0", "id": 1, **said}).encode()
@@ -62,6 +79,23 @@ def test_definitions_cost_what_every_prompt_carries() -> None:
 )
 def test_what_no_model_sees_costs_nothing(method: str | None, body: bytes) -> None:
     assert tokens.of_message(method, body) is None
+
+
+def test_the_page_shows_the_figures_that_were_measured() -> None:
+    assert bench.written() == bench.text(json.loads(bench.FIGURES.read_text()))
+
+
+def test_texts_that_can_be_made_again_are_estimated_as_the_page_says() -> None:
+    shown = json.loads(bench.FIGURES.read_text())["kinds"]
+    texts: dict[str, list[str]] = {kind: [text] for kind, text in bench.OTHER_SCRIPTS.items()}
+    for kind, text in bench.pieces("made", traffic.made(bench.CALLS, bench.SEED)):
+        texts.setdefault(kind, []).append(text)
+    for kind, found in texts.items():
+        estimated, of = sum(tokens.estimate(text.encode()) for text in found), shown[kind]
+        assert (of["texts"], of["estimated"]) == (len(found), estimated), (
+            f"`scripts/bench tokens --docs` is due: {kind}"
+        )
+        assert of["sum_off_percent"] == round(100 * (estimated - of["tokens"]) / of["tokens"], 1)
 
 
 def test_writing_and_reading_have_prices_of_their_own() -> None:

@@ -83,10 +83,11 @@ def test_the_rfcs_own_addresses_take_forms(client: Client, ann: Member) -> None:
     [
         ("/oauth/device_authorization", {}, "invalid_request"),
         ("/oauth/device_authorization", {"client_id": "x", "scope": "keys:manage"}, "invalid_scope"),
-        ("/oauth/token", {}, "unsupported_grant_type"),
+        ("/oauth/token", {}, "invalid_request"),
         ("/oauth/token", {"grant_type": "password"}, "unsupported_grant_type"),
-        ("/oauth/token", {"grant_type": GRANT_TYPE}, "invalid_request"),
-        ("/oauth/token", {"grant_type": GRANT_TYPE, "device_code": "nobody's"}, "expired_token"),
+        ("/oauth/token", {"grant_type": GRANT_TYPE, "client_id": "x"}, "invalid_request"),
+        ("/oauth/token", {"grant_type": GRANT_TYPE, "device_code": "nobody's"}, "invalid_request"),
+        ("/oauth/token", {"grant_type": GRANT_TYPE, "device_code": "nobody's", "client_id": "x"}, "expired_token"),
     ],
 )
 def test_what_is_wrong_is_said_in_oauths_words(
@@ -94,6 +95,22 @@ def test_what_is_wrong_is_said_in_oauths_words(
 ) -> None:
     status, answer = form(client, path, **fields)
     assert (status, answer["error"]) == (400, error), answer
+
+
+def test_a_code_is_of_no_use_to_a_client_that_did_not_ask_for_it(client: Client, ann: Member) -> None:
+    codes = form(client, "/oauth/device_authorization", client_id="tool")[1]
+    approve(codes["user_code"], ann)
+    asked = {"grant_type": GRANT_TYPE, "device_code": codes["device_code"]}
+    assert form(client, "/oauth/token", **asked, client_id="another") == (400, {"error": "invalid_grant"})
+    assert form(client, "/oauth/token", **asked, client_id="tool")[0] == 200
+    assert ApiKey.objects.count() == 1
+
+
+def test_a_field_that_is_there_twice_is_no_field(client: Client, db: None) -> None:
+    kind = "application/x-www-form-urlencoded"
+    for path in ("/oauth/device_authorization", "/oauth/token"):
+        answer = client.generic("POST", path, "client_id=tool&client_id=other", content_type=kind)
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"deviceCode": 1}', b'{"deviceCode": "' + b"x" * 300 + b'"}'])

@@ -188,28 +188,48 @@ def database(request: pytest.FixtureRequest, django_db_setup: None, django_db_bl
         yield request.param
 
 
-def test_eight_polls_at_once_give_one_key(database: str) -> None:
+@pytest.fixture
+def owner(database: str) -> Member:
     customer = accounts.create_customer("Acme", "pro", at=now())
-    member = accounts.add_member(customer, "ann@acme.example", PASSWORD, "owner", at=now())
-    codes = device_codes.start(ASKING, address="", at=now())
-    approve(codes, member, now())
-    start = threading.Barrier(8)
+    return accounts.add_member(customer, f"{customer.public_id}@acme.example", PASSWORD, "owner", at=now())
+
+
+def polled_at_once(codes: list[Codes]) -> tuple[list[Issued], list[str]]:
+    """The keys that came out, and the words that were said instead."""
+    start = threading.Barrier(len(codes))
     keys: list[Issued] = []
     words: list[str] = []
 
-    def poll() -> None:
+    def poll(device_code: str) -> None:
         start.wait()
         try:
-            keys.append(device_codes.redeem(codes.device_code, at=now()))
+            keys.append(device_codes.redeem(device_code, at=now()))
         except PollRefused as error:
             words.append(error.word)
         finally:
             connections.close_all()
 
-    threads = [threading.Thread(target=poll) for _ in range(8)]
+    threads = [threading.Thread(target=poll, args=[each.device_code]) for each in codes]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    return keys, words
+
+
+def test_eight_polls_at_once_give_one_key(owner: Member) -> None:
+    codes = device_codes.start(ASKING, address="", at=now())
+    approve(codes, owner, now())
+    keys, words = polled_at_once([codes] * 8)
     assert (len(keys), words) == (1, ["expired_token"] * 7)
-    assert ApiKey.objects.count() == 1
+    assert ApiKey.objects.filter(customer=owner.customer).count() == 1
+
+
+def test_four_logins_of_one_machine_at_once_leave_it_one_key(owner: Member) -> None:
+    logins = [device_codes.start(ASKING, address="", at=now()) for _ in range(4)]
+    for each in logins:
+        approve(each, owner, now())
+    keys, words = polled_at_once(logins)
+    assert (len(keys), words) == (4, [])
+    live = api_keys.live(owner.customer, at=now())
+    assert [key.public_id for key in live] == [Machine.objects.get(customer=owner.customer).key_id]

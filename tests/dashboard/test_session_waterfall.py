@@ -114,6 +114,22 @@ def test_rows_say_what_the_bars_show(browser: Client, customer: Customer, talk: 
     assert page.index("idle for 10 h") < page.index(f'id="row-{asked["id"]}"') + 200
 
 
+def test_the_wait_for_a_tasks_result_is_as_long_as_it_was_and_not_as_its_call(
+    browser: Client, customer: Customer, talk: Talk
+) -> None:
+    asked = talk.request("tools/call", tool="train")
+    talk.answer(asked, {"task": {"taskId": "t", "status": "working"}}, after_ms=49)
+    waited = talk.request("tasks/result", {"taskId": "t"}, tool="train")
+    waited["correlation_id"] = asked["id"]
+    talk.answer({**waited, "id": asked["id"]}, after_ms=49)["duration_ms"] = 5000
+    talk.store(customer)
+    page = browser.get(PAGE).content.decode()
+    begin, width = lengths(bars(page)[waited["id"]])
+    assert (begin, width) == pytest.approx((END / 2, END / 2), abs=2)
+    assert axis_words(page) == ["101 ms of busy time"]
+    assert "5.00 s" in words(page), "the row says how long the call took"
+
+
 def test_an_open_request_reaches_the_end_of_the_axis(browser: Client, customer: Customer, talk: Talk) -> None:
     talk.answer(talk.request("tools/list"), after_ms=10)
     waiting = talk.request("tools/call", tool="slow")

@@ -90,6 +90,12 @@ def test_a_call_is_a_span_and_a_point_under_the_conventions_names(
     assert "mcp.session.id" not in attributes(point)
 
 
+def test_a_server_reached_by_http_is_no_pipe(sender: Sender, collector: Receiver) -> None:
+    store(sender, *call("c1", server_info={"name": "notes", "transport": "http"}))
+    run()
+    assert the_span(collector)[1]["network.transport"] == "tcp"
+
+
 def test_a_tool_that_fails_and_a_call_that_fails_are_errors_of_their_type(sender: Sender, collector: Receiver) -> None:
     failed = {"error": {"code": -32602, "message": "no such repository"}}
     asked, answered = call("c1", answer=failed)

@@ -92,7 +92,7 @@ def _credentials() -> tuple[Credentials | None, Check]:
     except ClientError as error:
         return None, _from_error("key", error)
     if key is None:
-        return None, Check("key", "problem", NO_KEY.partition(":")[0], "run `km-client init`")
+        return None, Check("key", "problem", NO_KEY.partition(":")[0], "run `km-client login`")
     return key, Check("key", "ok", f"`{display(key.api_key)}…` from {key.source}")
 
 

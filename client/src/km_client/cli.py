@@ -17,8 +17,8 @@ from km_client import __version__
 from km_client.errors import ClientError
 
 VERBS = {
-    "init": "connect this machine to Kilometers",
-    "login": "connect it by confirming a code in a browser",
+    "login": "connect this machine by confirming a code in a browser",
+    "init": "connect it by an API key",
     "logout": "give its key back and forget it",
     "wrap": "have MCP clients start their servers through the monitor",
     "unwrap": "give MCP clients their configurations back, byte for byte",
@@ -98,5 +98,8 @@ def _overview(arguments: list[str]) -> int:
 
 
 def _print_error(error: ClientError) -> None:
-    hint = f"\n  hint: {error.hint}" if error.hint else ""
-    sys.stderr.write(f"error: {error.message}{hint}\n")
+    """What it quotes may be a stranger's words, such as a server's: nothing of it acts on the terminal."""
+    from km_client.output import printable  # noqa: PLC0415 - `monitor` begins without it
+
+    hint = f"\n  hint: {printable(error.hint)}" if error.hint else ""
+    sys.stderr.write(f"error: {printable(error.message)}{hint}\n")

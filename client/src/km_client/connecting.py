@@ -56,7 +56,7 @@ def tell(connected: Connected, *, in_json: bool) -> None:
         output.say_json(_answer(connected))
         return
     output.say(f"The key starting `{display(connected.key)}` is kept in {connected.kept}.")
-    output.say(_who(connected.url, connected.account))
+    output.say(output.printable(_who(connected.url, connected.account)))
     if connected.waiting_sessions:
         many = "s" if connected.waiting_sessions > 1 else ""
         output.say(f"{connected.waiting_sessions} recorded session{many} will be shipped now.")
@@ -86,7 +86,7 @@ def _start_agent() -> bool:
 
 def _who(url: str, found: Account | None) -> str:
     if found is None:
-        return f"Nothing was asked of {url}; `km-client doctor` will."
+        return f"{url} was not asked yet whose it is; `km-client doctor` will."
     quota = f", {found.quota.limit:,} events a day" if found.quota and found.quota.limit else ""
     return f"{url} knows it: customer {found.customer_id}, tier {found.tier} ({found.status}){quota}."
 

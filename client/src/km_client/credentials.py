@@ -62,8 +62,15 @@ def kept() -> Credentials | None:
 def save(key: ApiKey) -> Path:
     """Keep `key` for every later session."""
     path = paths.credentials_file()
-    _forget_in_keyring(path)
+    was_in_keyring = _is_in_keyring(path)
     replace_file(path, f'api_key = "{key}"\n'.encode(), mode=PRIVATE)
+    if was_in_keyring:
+        try:
+            system_keyring.forget()
+        except ClientError as error:  # the new key is kept, and the old one no login any more
+            output.warn(
+                f"the key before stays in the keyring: {error.message}", "unlock it, and take the key out there"
+            )
     return path
 
 
@@ -75,14 +82,15 @@ def save_in_keyring(key: ApiKey) -> str:
 
 
 def check_keyring() -> None:
-    """Raises `ClientError` where the system has no keyring that can be used."""
-    system_keyring.name()
+    """Raises `ClientError` where the system has no keyring that can be used now; it may ask its owner to unlock it."""
+    system_keyring.load()
 
 
 def forget() -> None:
     """Keep no key any more."""
     path = paths.credentials_file()
-    _forget_in_keyring(path)
+    if _is_in_keyring(path):
+        system_keyring.forget()
     path.unlink(missing_ok=True)
 
 
@@ -133,9 +141,8 @@ def _read_keyring(path: Path) -> str:
     return key
 
 
-def _forget_in_keyring(path: Path) -> None:
-    if path.is_file() and KEYRING in path.read_text(encoding="utf-8", errors="replace"):
-        system_keyring.forget()
+def _is_in_keyring(path: Path) -> bool:
+    return path.is_file() and KEYRING in path.read_text(encoding="utf-8", errors="replace")
 
 
 def _repair(path: Path) -> None:

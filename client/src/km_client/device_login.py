@@ -105,8 +105,10 @@ def wait(
             interval = max(interval, _seconds(answer.retry_after, interval, most=MAX_INTERVAL_SECONDS))
         elif word == "access_denied":
             raise ClientError("access_denied", "the login was refused in the browser", "run `km-client login` again")
-        elif word != "authorization_pending":
+        elif word == "expired_token":
             break
+        elif word != "authorization_pending":
+            raise _no_login(answer, api.url)
     raise ClientError("expired_token", "nobody confirmed the login in time", "run `km-client login` again")
 
 

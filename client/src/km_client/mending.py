@@ -11,6 +11,7 @@ Everything else stays with the person, and `doctor` names the fix.
 from __future__ import annotations
 
 import difflib
+import glob
 import os
 import sys
 import time
@@ -22,8 +23,10 @@ from km_client import config, config_edit, overview, paths
 from km_client.errors import ClientError
 from km_client.proxy.agent_starter import ensure_agent_running
 from km_client.settings import PATTERN_PREFIX, SETTINGS, find
+from km_client.wrapping import clients, files
 
 LEFTOVER_SECONDS = 3600.0  # no file of ours takes longer to write
+_RANDOM = "[a-z0-9_]" * 8  # as `tempfile.mkstemp` fills a name
 _NEAR = 0.8  # of `difflib`'s ratio: `log_levle` is near `log_level`, `loglevel_max` is not
 
 
@@ -69,13 +72,21 @@ def _own_files() -> Iterator[Path]:
 
 
 def _leftovers() -> Iterator[Mended]:
-    """Of `replace_file`, which names them `.config.toml.x1y2z3`."""
+    """A file of an editor, such as `.config.toml.swp`, is named otherwise and stays."""
     oldest = time.time() - LEFTOVER_SECONDS
-    for name in ("config.toml", "credentials.toml"):
-        for path in paths.config_dir().glob(f".{name}.*"):
-            if path.is_file() and not path.is_symlink() and path.stat().st_mtime < oldest:
-                path.unlink()
-                yield Mended("leftovers", f"deleted {path}, which a process that was killed had left")
+    for path in _halves():
+        if path.is_file() and not path.is_symlink() and path.stat().st_mtime < oldest:
+            path.unlink()
+            yield Mended("leftovers", f"deleted {path}, which a process that was killed had left")
+
+
+def _halves() -> Iterator[Path]:
+    """Of `replace_file`, which names them `.config.toml.x1y2z3w4`; of `wrap`, beside what it was about to replace."""
+    for path in (paths.config_file(), paths.credentials_file()):
+        yield from path.parent.glob(f".{path.name}.{_RANDOM}")
+    for file in clients.find(clients.this_system(), clients.CLIENTS):
+        path = Path(os.path.realpath(file.path))
+        yield from path.parent.glob(f".{glob.escape(path.name)}.{_RANDOM}{files.UNFINISHED}")
 
 
 def _settings() -> Iterator[Mended]:

@@ -1,5 +1,7 @@
 """What commands show a person or a script. Answers go to stdout, warnings to stderr; words never depend on colour.
 
+Warnings, `pairs` and tables may hold strangers' words, a server's or a file's: what a terminal would act on is spelled
+out there. Lines for `say` and `wrapped` go through `printable` where such words stand in them.
 `rich` takes a tenth of a second to load, so only what draws a table or a coloured line loads it, when it does.
 """
 
@@ -41,7 +43,7 @@ def printable(text: str) -> str:
 
 def warn(message: str, hint: str = "") -> None:
     """Something a person should know, which stops nothing."""
-    sys.stderr.write(f"warning: {message}\n" + (f"  hint: {hint}\n" if hint else ""))
+    sys.stderr.write(f"warning: {printable(message)}\n" + (f"  hint: {printable(hint)}\n" if hint else ""))
 
 
 def pairs(rows: Iterable[tuple[str, str]]) -> None:
@@ -49,7 +51,7 @@ def pairs(rows: Iterable[tuple[str, str]]) -> None:
     kept = list(rows)
     width = max((len(name) for name, _ in kept), default=0)
     for name, value in kept:
-        wrapped(f"{name:{width}}  {value}".rstrip(), indent=width + 2)
+        wrapped(printable(f"{name:{width}}  {value}".rstrip()), indent=width + 2)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -60,7 +62,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for heading in headings:
         drawn.add_column(heading, overflow="fold")
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*map(printable, row))
     shown = console()
     with shown.capture() as text:  # rich itself would end the program with 1 when a reader leaves early
         shown.print(drawn)
@@ -88,10 +90,15 @@ def console() -> Console:
     return Console(file=sys.stdout, markup=False, highlight=False, width=width)
 
 
+def many(count: int, thing: str, of: str = "") -> str:
+    """`1 event`, `1,200 events`, `1 of 100 events`."""
+    return f"{count:,}{of} {thing}{'' if count == 1 and not of else 's'}"
+
+
 def size(count: float) -> str:
     """Bytes as people say them: `1.4 MB`."""
     if count < 1000:
-        return f"{count:.0f} bytes"
+        return many(round(count), "byte")
     for unit in ("kB", "MB"):
         count /= 1000
         if count < 1000:

@@ -21,11 +21,6 @@ SERVICE = "kilometers"
 _UNSAFE = ("keyrings.alt.", "keyring.backends.fail", "keyring.backends.null", "keyring.backends.chainer")
 
 
-def name() -> str:
-    """What the system's keyring is called. Raises `ClientError` where there is none that can be used."""
-    return str(_backend().name)
-
-
 def save(key: ApiKey) -> str:
     """Keep `key`, in place of the one before. Returns the keyring's name. Raises `ClientError`."""
     backend, errors = _backend(), _errors()

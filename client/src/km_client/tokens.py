@@ -79,7 +79,7 @@ def of_message(method: str | None, message: bytes) -> Use | None:
             return Use("result", _of_result(msgspec.json.decode(said.result, type=_Result), bytes(said.result)))
         if method == "tools/list" and bytes(said.result):
             return Use("definitions", estimate(bytes(msgspec.json.decode(said.result, type=_Result).tools)))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None  # no message of MCP costs nothing that is known
     return None
 
@@ -94,7 +94,7 @@ def _of_result(result: _Result, raw: bytes) -> int:
 def _of_block(block: dict[str, Any]) -> int:
     if block.get("type") == "text":
         return estimate(str(block.get("text", "")).encode("utf-8", "replace"))
-    if block.get("type") in {"image", "audio"}:
+    if block.get("type") in ("image", "audio"):  # which may be of any type, also one that no set takes
         return IMAGE_TOKENS
     return estimate(msgspec.json.encode(block))
 

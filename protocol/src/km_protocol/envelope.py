@@ -43,11 +43,14 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Party(msgspec.Struct, omit_defaults=True):
-    """A server or a client of MCP. `name` is stable for a session; `title` is what the program calls itself."""
+    """A server or a client of MCP. `name` is stable for a session; `title` is what the program calls itself.
+    `transport` is `http` of a server that is reached by HTTP, and goes on to what is exported alone.
+    """
 
     name: ShortText = ""
     version: ShortText = ""
     title: ShortText = ""
+    transport: ShortText = ""
 
 
 class Event(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):

@@ -167,7 +167,7 @@ def test_without_a_key_everything_is_kept_and_logged_and_shipped_as_soon_as_ther
     session.end()
     start_agent()
     waiting = eventually(lambda: session_state(machine, "run-1"))
-    assert waiting.problem == "no API key: run `km-client init`"
+    assert waiting.problem == "no API key: run `km-client login`"
     assert (waiting.events, waiting.waiting_events, waiting.is_live) == (1, 1, False)
     assert len(logged(machine)) == 1
     sign_in(server.url, server.new_key())

@@ -9,6 +9,7 @@ from km_client.agent.correlation import Relation
 from km_client.agent.handshake import Handshake
 from km_client.agent.redaction import RedactionRules, Redactor
 from km_client.agent.understanding import understand
+from km_client.capture.spool import Session
 from km_protocol.envelope import Party
 from mcp_types import CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY, SERVER_INFO_META_KEY
 
@@ -30,6 +31,15 @@ def test_initialize_tells_both_names_and_the_revision() -> None:
     assert handshake.client == Party("editor", "2", "Ed")
     assert handshake.server == Party("git", "1.2", "mcp-git")
     assert handshake.protocol_version == "2025-11-25"
+
+
+def test_how_a_server_is_reached_is_known_before_it_speaks_and_stays_so() -> None:
+    about = {"server_name": "notes", "command": (), "cwd": "", "pid": 1, "started_at_ns": 0, "client_version": "1"}
+    session = Session("s", **about, local_only=False, api_url=None, api_key=None)  # type: ignore[arg-type]
+    assert Handshake.of(session, REDACTOR).server == Party("notes")
+    handshake = Handshake.of(session._replace(transport="http"), REDACTOR)
+    learn(handshake, Relation("e0", "initialize"), id=0, result={"serverInfo": {"name": "n", "version": "1"}})
+    assert handshake.server == Party("notes", "1", "n", "http")
 
 
 def test_without_initialize_every_request_and_result_may_tell() -> None:

@@ -11,12 +11,14 @@ from collections.abc import Iterator
 
 import pytest
 from km_client import cli
+from km_client.agent import endings
 from km_client.cli import VERBS
 from km_client.completing.grammar import Command, grammar
 from km_client.completing.shells import SHELLS
 
 from tests.client.commands.conftest import Km
 from tests.client.commands.shells import Bash, Fish, Shell, Zsh
+from tests.client.monitored import KM_CLIENT
 
 HERE: dict[str, type[Shell]] = {"bash": Bash, "zsh": Zsh, "fish": Fish}
 FILES = {"notes of mine.txt", "notes"}
@@ -40,6 +42,12 @@ LINES: dict[str, set[str]] = {
     "km-client monitor --server-name x -- kmpro": {"kmprobe"},
     "km-client monitor -- cat no": FILES,
     "km-client nothing-like-it --": set(),
+    "km-client sessions show 01": {"01a2079a-eed9", "01a2079b-0001"},
+    "km sessions export 01a2079b": {"01a2079b-0001"},
+    "km-client logs --session 01": {"01a2079a-eed9", "01a2079b-0001"},
+    "km-client replay no": FILES,
+    "km-client replay 01a2079a": {"01a2079a-eed9"},
+    "km-client sessions i": set(),
 }
 
 
@@ -61,9 +69,14 @@ def shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     (programs / "kmprobe").write_text("#!/bin/sh\n")
     (programs / "kmprobe").chmod(0o755)
     path = os.pathsep.join([str(programs), "/usr/bin", "/bin"])
-    environment = {"HOME": str(base), "PATH": path, "PWD": str(place), "LANG": "C.UTF-8"}
+    environment = {"HOME": str(base), "PATH": path, "PWD": str(place), "LANG": "C.UTF-8", "KM_DATA_DIR": str(base)}
+    for name in ("km-client", "km"):
+        (programs / name).symlink_to(KM_CLIENT)
+    for session_id in ("01a2079a-eed9", "01a2079b-0001", f"01$(touch {base}/hit)", "01 two words"):
+        endings.note(base / "log", session_id, local_only=False)
     with HERE[request.param](SHELLS[request.param](grammar()), environment, base) as started:
         yield started
+    assert not (base / "hit").exists(), "an id was run as a command"
 
 
 def test_it_offers_what_may_stand_there_and_nothing_else(shell: Shell) -> None:

@@ -43,7 +43,7 @@ def test_a_machine_that_works_has_no_problem(km: Km) -> None:
 
 def test_a_new_machine_is_told_to_begin(km: Km) -> None:
     done = km("doctor")
-    assert set(problems(done)) == {"key"} and "km-client init" in done.out
+    assert set(problems(done)) == {"key"} and "km-client login" in done.out
     assert json.loads(km("doctor", "--json").out)["ok"] is False
 
 

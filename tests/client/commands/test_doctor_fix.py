@@ -27,6 +27,13 @@ def mended(km: Km) -> dict[str, str]:
     return {each["name"]: each["words"] for each in json.loads(km("doctor", "--fix", "--json").out)["mended"]}
 
 
+def half(path: Path, *, hours: float) -> None:
+    """A file that somebody began to write so long ago."""
+    path.write_text("half")
+    path.chmod(0o600)
+    os.utime(path, (time.time() - hours * 3600,) * 2)
+
+
 def test_a_machine_that_works_is_left_as_it_is(km: Km, machine: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (machine / "config").rglob("*")}
     done = km("doctor", "--fix")
@@ -54,13 +61,33 @@ def test_a_link_to_somewhere_else_keeps_its_permissions(km: Km, machine: Path, t
 
 
 def test_only_old_leftovers_are_deleted(km: Km, machine: Path) -> None:
-    old, new = (machine / "config" / f".config.toml.{name}" for name in ("old", "new"))
+    old, new = (machine / "config" / f".config.toml.{name}" for name in ("x1y2_3z4", "a1b2_3c4"))
     for path in (old, new):
-        path.write_text("half")
-        path.chmod(0o600)
-    os.utime(old, (time.time() - 7200, time.time() - 7200))
-    assert "config.toml.old" in mended(km)["leftovers"]
+        half(path, hours=2 if path == old else 0)
+    assert "config.toml.x1y2_3z4" in mended(km)["leftovers"]
     assert not old.exists() and new.exists()
+
+
+def test_what_an_editor_keeps_beside_a_file_stays(km: Km, machine: Path) -> None:
+    kept = [machine / "config" / f".config.toml{ending}" for ending in (".swp", ".un~", ".old", ".backup-of-mine")]
+    for path in kept:
+        half(path, hours=24)
+    assert "leftovers" not in mended(km)
+    assert all(path.exists() for path in kept)
+
+
+def test_half_of_what_wrap_was_writing_is_deleted_wherever_it_is(
+    km: Km, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home" / ".cursor").mkdir(parents=True)
+    left = tmp_path / "dotfiles" / ".cursor.json.x1y2_3z4.km"
+    left.parent.mkdir()
+    (left.parent / "cursor.json").write_text("{}")
+    (tmp_path / "home" / ".cursor" / "mcp.json").symlink_to(left.parent / "cursor.json")
+    half(left, hours=2)
+    assert str(left) in mended(km)["leftovers"]
+    assert not left.exists() and (left.parent / "cursor.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,23 @@ def talk(record: Record, *, texts: tuple[str, ...] = ("a", "b"), **options: Any)
     session.end()
 
 
+def test_odd_messages_of_a_client_end_no_replay(record: Record) -> None:
+    talk(record)
+    odd = [b'{"id":1,"method":["x"]}', b'{"method":{"a":1}}', b"[1]", b'"x"', b"{", b'{"id":7,"method":"ping"}']
+    done = run("run-1", "--as", "server", stdin=b"\n".join(odd))
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each.get("error", {}).get("code") for each in said] == [-32600] * 4 + [-32700, None]
+    assert (said[-1]["id"], done.returncode, done.stderr) == (7, 0, b"")
+
+
+def test_odd_messages_in_a_recording_are_said_and_passed_over(machine: Path) -> None:
+    file = machine / "odd.txt"
+    file.write_text('{"id":1,"method":["x"]}\n{"method":{"a":1}}\n{"id":2,"method":"ping"}\n{"id":2,"result":{}}\n')
+    done = run(str(file), "--as", "server", stdin=b'{"id":9,"method":"ping"}\n')
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [{"id": 9, "result": {}}]
+    assert b"2 of 4 messages are not played: it is no JSON-RPC message" in done.stderr
+
+
 def test_a_server_that_answers_as_it_did_passes(record: Record) -> None:
     talk(record)
     done = run("run-1", "--as", "client", "--", *ECHO)

@@ -11,7 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 import pytest
-from km_client.autostart import job, launchd, systemd, task_scheduler
+from km_client.autostart import installing, job, launchd, systemd, task_scheduler
 from km_client.autostart.job import MARK, Job
 from km_client.errors import ClientError
 
@@ -80,7 +80,17 @@ def test_launchd_reads_back_what_is_to_start() -> None:
     manager = launchd.manager(PLAIN, Path("/Users/ada"), 501)
     assert str(manager.file) == "/Users/ada/Library/LaunchAgents/kilometers.km-client.agent.plist"
     assert manager.begin == (("launchctl", "bootstrap", "gui/501", str(manager.file)),)
-    assert manager.end == (("launchctl", "bootout", "gui/501/kilometers.km-client.agent"),)
+    assert manager.end == manager.renew == (("launchctl", "bootout", "gui/501/kilometers.km-client.agent"),)
+
+
+def test_installed_again_it_is_forgotten_first_where_the_system_wants_that(
+    home: Path, km: Km, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = systemd.manager(PLAIN, home / ".config")._replace(renew=(("systemctl", "forget"),))
+    monkeypatch.setenv("SYSTEMCTL_EXIT", "0")
+    for expected in (0, 1):
+        installing.install(found)
+        assert (home.parent / "told").read_text().splitlines().count("forget") == expected
 
 
 def test_the_task_is_well_formed_and_starts_it_when_its_user_signs_in() -> None:
@@ -91,6 +101,15 @@ def test_the_task_is_well_formed_and_starts_it_when_its_user_signs_in() -> None:
     assert found.findtext("t:Actions/t:Exec/t:Command", "", names) == path
     assert found.findtext("t:Actions/t:Exec/t:Arguments", "", names) == "agent run"
     assert found.findtext("t:Settings/t:ExecutionTimeLimit", "", names) == "PT0S"
+
+
+def test_a_task_is_the_same_text_in_whatever_encoding_it_is_read() -> None:
+    text = task_scheduler.definition(Job((r"C:\Users\Zoë\km-client.exe", "agent", "run"), {}), "LAPTOP\\zoë")
+    assert text.isascii() and "encoding" not in text.partition("\n")[0]
+    found = Xml.fromstring(text)
+    assert found.findtext("t:Actions/t:Exec/t:Command", "", {"t": task_scheduler.NAMESPACE}).endswith(
+        r"Zoë\km-client.exe"
+    )
 
 
 def test_a_task_sets_the_directories_that_were_moved() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -17,6 +18,9 @@ from tests.client.agent.conftest import Record
 from tests.client.agent.recorder import Recorded, answer, call
 from tests.client.commands.conftest import Km
 from tests.client.monitored import KM_CLIENT
+from tests.client.watching.conftest import Log, log
+
+__all__ = ["log"]
 
 HOSTILE = "evil\x1b]0;owned\x07\x1b[2J\u202e"
 SECRET = "sk-proj-abcdefghij1234567890ABCDEFGHIJ1234567890abcdefghij12"
@@ -44,14 +48,35 @@ def session(record: Record) -> Recorded:
 
 def test_the_list_says_who_talked_how_much_how_fast_and_whether_it_is_shipped(km: Km, session: Recorded) -> None:
     head, row = km("sessions").out.splitlines()
-    assert head.split() == ["session", "began", "server", "client", "calls", "errors", "p50", "p95", "tokens", "state"]
+    assert head.split() == ["session", "began", "server", "client", "calls", "errors", "p50", "p95", "state"]
     cells = row.split()
     assert cells[0] == "019aa3c2-7f00" and cells[-1] == "waiting"
     assert cells[3:8] == ["git", "cursor", "2", "6", "1"] and "1.0 ms" in row
     (told,) = json.loads(km("sessions", "--json").out)
     assert told["id"] == session.path.name and (told["calls"], told["errors"], told["events"]) == (6, 1, 12)
     assert (told["server"], told["server_version"], told["client"]) == ("git", "7", "cursor")
-    assert (told["p50_ms"], told["p95_ms"], told["state"]) == (1.0, 1.0, "waiting") and told["tokens"] > 10
+    assert (told["p50_ms"], told["p95_ms"], told["state"]) == (1.0, 1.0, "waiting") and told["tokens"] is None
+
+
+def test_tokens_are_estimated_where_they_are_asked_for(km: Km, session: Recorded) -> None:
+    head, row = km("sessions", "--tokens").out.splitlines()
+    assert head.split()[-2:] == ["tokens", "state"] and row.split()[-2].startswith("~")
+    (told,) = json.loads(km("sessions", "--tokens", "--json").out)
+    assert told["tokens"] > 10
+    assert json.loads(km("sessions", "show", "019aa3c2", "--json").out)["tokens"] == told["tokens"]
+
+
+def test_a_list_reads_no_message_of_a_log(km: Km, session: Recorded, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    log(session)
+    shutil.rmtree(session.path)
+
+    def read(_: object) -> bytes:
+        raise AssertionError("a message was read")
+
+    monkeypatch.setattr("km_client.watching.tally.content", read)
+    assert km("sessions").code == 0
+    with pytest.raises(AssertionError, match="a message was read"):
+        km("sessions", "--tokens")
 
 
 def test_the_list_is_narrowed_by_server_time_and_number(km: Km, record: Record, session: Recorded) -> None:
@@ -132,9 +157,11 @@ def test_every_width_of_terminal_has_its_list(
 ) -> None:
     monkeypatch.setattr(output, "WIDE", columns)
     everything = sessions.recorded()
-    listing.show(summaries.summaries(everything, sources.redactor()), everything, columns)
+    listing.show(summaries.summaries(everything, sources.redactor(), with_tokens=True), everything, columns)
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= columns and len(lines) <= 4, "a row is one line, or the table is none"
+    assert max(map(len, lines)) <= columns and len(lines) <= (5 if columns < 74 else 2), (
+        "a row is one line, or the table is none"
+    )
     assert any(line.startswith(session.path.name[:13]) for line in lines)
 
 
@@ -143,6 +170,10 @@ def test_an_export_goes_to_a_file_for_the_owner_only(km: Km, session: Recorded, 
     done = km("sessions", "export", "019", "--format", "har", "--output", str(file))
     assert (done.code, done.out) == (0, "") and "6 lines in" in done.err
     assert stat.S_IMODE(file.stat().st_mode) == 0o600 and file.read_bytes().count(b"\n") == 6
+    file.chmod(0o644)
+    km("sessions", "export", "019", "--format", "har", "--output", str(file))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600, "the file that was there was open to others"
+    assert km("sessions", "export", "019", "--output", os.devnull).code == 0
     done = km("sessions", "export", "019", "--output", str(machine / "no" / "such"))
     assert done.code == 1 and "cannot be written" in done.err
     before = file.read_bytes()

@@ -16,7 +16,7 @@ from tests.fakes.ingest_server import IngestServer
 def test_a_new_machine_says_what_to_do_first(km: Km) -> None:
     done = km("status")
     assert done.code == 0
-    assert "no API key: run `km-client init`" in done.out
+    assert "no API key: run `km-client login`" in done.out
     assert "not running" in done.out
 
 
@@ -50,7 +50,7 @@ def test_sessions_on_disk_are_shown_without_an_agent(km: Km, record: Record, mon
     over.end()
     done = km("status")
     assert "mine" in done.out and "live" in done.out and "local only" in done.out
-    assert "1 pieces to disk full" in done.out
+    assert "1 piece to disk full" in done.out
     said = json.loads(km("status", "--json").out)
     assert [session["is_live"] for session in said["sessions"]] == [True, False]
     assert said["lost"] == {"disk_full": [1, len(call(2))]}

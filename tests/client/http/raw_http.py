@@ -29,6 +29,13 @@ from tests.client.monitored import KM_CLIENT, PATIENCE_SECONDS
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+CALL = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}}'
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
 
 class Peer:
     """One end of a TCP connection. Every wait is bounded."""
@@ -194,3 +201,14 @@ def facts(spool: SessionSpool) -> Iterator[dict[str, Any]]:
     for entry in entries(spool, "response"):
         if entry.kind != exchanges.MESSAGE:
             yield {"kind": entry.kind, **json.loads(entry.content)["params"]}
+
+
+def exchange(proxy: Proxy, server: RawServer, request: bytes, answer: bytes) -> tuple[bytes, bytes]:
+    """What the server received as a head, and all that the client got."""
+    with proxy.connect() as client:
+        client.send(request)
+        peer = server.accept()
+        head = peer.head()
+        peer.send(answer)
+        peer.socket.shutdown(socket.SHUT_WR)
+        return head, client.rest()

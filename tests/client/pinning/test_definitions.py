@@ -24,7 +24,7 @@ DEEP = '{"tools":[{"name":"a","inputSchema":' + "[" * 300 + "]" * 300 + "}]}"
 def of_service(text: str) -> list[tuple[str, str]]:
     """Name and digest of each tool as the service reads them."""
     about = (1, UUID(int=0), "c", NOW, "response", "response", "tools/list", "", "s", 1, 1.0, False)
-    event = NewEvent._make((*about, len(text), ("git", "", ""), ("", "", ""), False, False, text))
+    event = NewEvent(*about, len(text), ("git", "", ""), ("", "", ""), False, False, text)
     page = definitions_reading.page_of(event)
     return [(each.name, each.digest) for each in page.tools] if page else []
 

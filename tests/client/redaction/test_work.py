@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import cast
 
@@ -72,3 +74,18 @@ def test_markers_are_found_across_windows_once_and_whatever_their_case() -> None
     for place in range(WINDOW_BYTES - 8, WINDOW_BYTES + 3):
         content = b"." * place + b"ToKeN=" + b"." * 20
         assert sorted(search.find(content)) == [(0, place), (1, place + 1)]
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["b'password' + b'\\\\' * N", "b'api_key' + b'\\\\n' * N + b'x'", "b'machine' + b'\\\\n' * N",
+     "b'machine a login ' + b'\\\\n' * N", "b'machine ' * N", "b'machine' + b' login' * N", "b'token\\\\' + b'\\\\r' * N",
+     "b'authorization' + b' ' * N", "b'bearer' + b'+' * N", "b'-----begin private key-----' + b'\\\\' * N"],
+)  # fmt: skip
+def test_within_an_expression_the_work_does_not_grow_faster_either(hostile: str) -> None:
+    """What an expression tries again by itself no step tells: quadratic work on a megabyte would take hours."""
+    program = (
+        "from km_client.agent.redaction import RedactionRules, Redactor\n"
+        f"N = {MEGABYTE}\ncontent = {hostile}\nprint(Redactor(RedactionRules()).redact(content).counts)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, stdout=subprocess.DEVNULL)

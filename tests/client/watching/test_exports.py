@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
+import msgspec
 import pytest
 from google.protobuf.json_format import MessageToDict
 from km_client.watching import sources
@@ -159,6 +160,13 @@ def test_spans_are_those_of_the_service_but_for_the_trace_of_a_customer() -> Non
         if "parentSpanId" in theirs:
             assert span["traceId"] == bytes_hex(theirs["traceId"]) == TRACEPARENT.split("-")[1]
             assert span["parentSpanId"] == TRACEPARENT.split("-")[2]
+
+
+@pytest.mark.usefixtures("session")
+def test_a_server_reached_by_http_is_no_pipe() -> None:
+    remote = [msgspec.structs.replace(event, server_info=Party("notes", transport="http")) for event in events()]
+    spans = b"".join(Export("otlp", "run-1", remote).lines())
+    assert spans.count(b'"stringValue":"tcp"') == 6 and b'"pipe"' not in spans
 
 
 def bytes_hex(base64_text: str) -> str:

@@ -63,7 +63,30 @@ def test_a_session_whose_journal_is_gone_is_all_in_the_log(record: Record, log: 
     log(session)
     assert not session.path.exists()
     assert numbers("run-1") == list(range(10))
-    assert find(recorded(), "run-1").state == "settled"
+
+
+def test_of_a_session_whose_journal_is_gone_it_is_known_whether_it_was_shipped(record: Record, log: Log) -> None:
+    stayed, shipped, unknown = record("run-1", local_only=True), record("run-2"), record("run-3")
+    for session in (stayed, shipped, unknown):
+        talk(session, 0, 2)
+        session.end()
+    log(stayed)
+    log(shipped, ships=True)
+    log(unknown)
+    shutil.rmtree(unknown.path)
+    assert not stayed.path.exists() and not shipped.path.exists()
+    states = {session.session_id: session.state for session in recorded()}
+    assert states == {"run-1": "local", "run-2": "shipped", "run-3": "settled"}
+
+
+@pytest.mark.parametrize("local_first", [True, False])
+def test_of_two_runs_under_one_id_one_that_was_shipped_is_told(record: Record, log: Log, local_first: bool) -> None:
+    for number, local_only in enumerate((local_first, not local_first)):
+        session = record(f"run-{number}", session_id="mine", local_only=local_only)
+        talk(session, 0, 1)
+        session.end()
+        log(session, ships=not local_only)
+    assert find(recorded(), "mine").state == "shipped"
 
 
 def test_the_journal_has_whole_what_the_log_cut(record: Record, log: Log) -> None:
@@ -149,7 +172,7 @@ def test_half_a_line_in_the_log_costs_that_line_only(record: Record, log: Log, m
     talk(session, 0, 3)
     session.end()
     log(session)
-    (path,) = (machine / "data" / "log").iterdir()
+    (path,) = (machine / "data" / "log").glob("events-*")
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([lines[0], b'{"id":"torn\n', *lines[1:], b'{"id":"half']))
     assert numbers("run-1") == list(range(6))

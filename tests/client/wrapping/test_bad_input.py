@@ -7,14 +7,12 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from km_client.errors import ClientError
 from km_client.wrapping import clients, files, wrapper
 from km_client.wrapping.clients import ConfigFile
-from km_client.wrapping.files import Snapshot
 
 from tests.client.commands.conftest import Done, Km
 from tests.client.monitored import KM_CLIENT
@@ -226,43 +224,19 @@ def test_five_megabytes_pass(km: Km, home: Home) -> None:
     assert km("unwrap", "claude-code").code == 0 and path.read_text() == text
 
 
-@pytest.fixture
-def meddle(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
-    """Another program writes these contents, one just before each time the file is about to be replaced."""
-
-    def start(contents: list[str]) -> None:
-        real = files._keep_owner_and_mode
-
-        def written_meanwhile(descriptor: int, temporary: Path, snapshot: Snapshot) -> None:
-            real(descriptor, temporary, snapshot)
-            if contents:
-                snapshot.path.write_text(contents.pop(0))
-
-        monkeypatch.setattr(files, "_keep_owner_and_mode", written_meanwhile)
-
-    return start
+@pytest.mark.parametrize("name", ["a\\ud800", "\\udcff", "é\\u2028"])
+def test_a_name_that_is_no_text_comes_back(km: Km, home: Home, name: str) -> None:
+    content = PLAIN.replace('"a"', f'"{name}"').encode()
+    path = home.write("cursor", content)
+    assert km("wrap", "cursor").code == 0 and KM_CLIENT in path.read_text()
+    assert km("unwrap", "--all").code == 0 and path.read_bytes() == content
 
 
-def test_a_file_that_another_program_writes_meanwhile_is_planned_anew(
-    km: Km, home: Home, meddle: Callable[[list[str]], None]
-) -> None:
-    path = home.write("cursor", PLAIN)
-    later = PLAIN.replace('"a"', '"b"')
-    meddle([later])
-    assert km("wrap", "cursor").code == 0
-    assert entry(path, "b")["command"] == KM_CLIENT
-    assert km("unwrap", "cursor").code == 0
-    assert path.read_text() == later
-
-
-def test_a_file_that_never_rests_is_left_to_the_other_program(
-    km: Km, home: Home, meddle: Callable[[list[str]], None]
-) -> None:
-    path = home.write("cursor", PLAIN)
-    meddle([PLAIN + " " * number for number in range(1, 20)])
-    done = km("wrap", "cursor")
-    refused(done, path, path.read_bytes(), "was written by another program 5 times", "close Cursor")
-    assert KM_CLIENT not in path.read_text()
+def test_a_home_whose_name_is_no_text_is_one(km: Km, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = Path(os.fsdecode(os.fsencode(home.path) + b"/\xff"))
+    path = Home(odd, "linux", monkeypatch).write("cursor", PLAIN)
+    assert km("wrap", "cursor").code == 0 and KM_CLIENT in path.read_text()
+    assert km("unwrap", "--all").code == 0 and path.read_text() == PLAIN
 
 
 def test_something_else_than_a_file_is_not_opened(home: Home) -> None:

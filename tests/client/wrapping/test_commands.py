@@ -137,6 +137,18 @@ def test_remote_servers_can_be_left_alone(km: Km, home: Home) -> None:
     assert '"url": "https://example.test/mcp"' in path.read_text() and KM_CLIENT in path.read_text()
 
 
+def test_headers_that_become_arguments_are_said_aloud_and_never_repeated(km: Km, home: Home) -> None:
+    home.write(
+        "cursor", '{"mcpServers": {"s": {"url": "https://x", "headers": {"A": "secret-1"}}, "t": {"url": "https://y"}}}'
+    )
+    assert "headers of" not in km("wrap", "cursor", "--no-remote").err
+    for words in (("--dry-run",), ()):
+        done = km("wrap", "cursor", *words)
+        assert "the headers of `s` become arguments" in done.err and "--no-remote" in done.err
+        assert "secret-1" not in done.err
+    assert "headers of" not in km("wrap", "cursor").err, "nothing changes any more"
+
+
 def test_unwrap_needs_no_record(km: Km, home: Home, machine: Path) -> None:
     path = home.write("cursor", PLAIN)
     km("wrap", "cursor")

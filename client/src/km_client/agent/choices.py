@@ -21,7 +21,7 @@ from km_client.errors import ClientError
 
 LOOK_SECONDS = 1.0
 RETRY_SECONDS = 15.0  # a keyring that was locked is unlocked without any file changing
-NO_KEY = "no API key: run `km-client init`"
+NO_KEY = "no API key: run `km-client login`"
 
 
 class Choices(NamedTuple):

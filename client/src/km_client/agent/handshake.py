@@ -15,6 +15,7 @@ from km_client.agent.correlation import Relation
 from km_client.agent.events import MAX_TEXT
 from km_client.agent.redaction import Redactor
 from km_client.agent.understanding import Message
+from km_client.capture.spool import Session
 
 
 class Handshake(msgspec.Struct):
@@ -23,6 +24,12 @@ class Handshake(msgspec.Struct):
     server: Party
     client: Party | None = None
     protocol_version: str | None = None
+
+    @classmethod
+    def of(cls, session: Session, redactor: Redactor) -> Handshake:
+        """Before anybody has spoken."""
+        name = redactor.text(session.server_name)[:MAX_TEXT]
+        return cls(Party(name, transport="" if session.transport == "stdio" else session.transport))
 
     def learn(self, message: Message, relation: Relation, redactor: Redactor) -> None:
         """Take what `message` says about either side."""
@@ -50,7 +57,7 @@ class Handshake(msgspec.Struct):
     def _server(self, info: object, redactor: Redactor) -> None:
         if isinstance(info, dict):
             title = _text(info, "title", redactor) or _text(info, "name", redactor)
-            self.server = Party(self.server.name, _text(info, "version", redactor), title)
+            self.server = msgspec.structs.replace(self.server, version=_text(info, "version", redactor), title=title)
 
     def _version(self, version: object) -> None:
         if isinstance(version, str):

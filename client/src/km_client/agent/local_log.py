@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from km_client import paths
+from km_client.agent import endings
 from km_client.agent.events import shortened
 
 FILES = 8  # the log is given up in eighths
@@ -67,6 +68,12 @@ class LocalLog:
                 whole_lines = content.split(b"\n")[:-1]
                 found.update(line[ID_START:ID_END].decode("ascii", "replace") for line in whole_lines)
         return found
+
+    def ended(self, session_id: str, *, local_only: bool) -> None:
+        """Note that a journal is about to go, all of it shipped, or none. On a full disk it is not known later."""
+        if self._file_bytes:
+            with contextlib.suppress(OSError):
+                endings.note(self._directory, session_id, local_only=local_only)
 
     def close(self) -> None:
         if self._fd >= 0:

@@ -1,10 +1,10 @@
 """Calls that are still open, in bounded tables: a call may take hours, and a peer that never answers fills no memory.
 
-    calls.open("request/i1", InFlight(…));  calls.end("request/i1") -> InFlight(…)
-    calls.spilled                            how many were given up since the session began, because a table was full
+    spilled += keep(table, "i1", InFlight(…), MAX_IN_FLIGHT)       how many were given up for it, the oldest first
+    table.pop("i1").took_ms(moment_ns)       -> 12.5
 
-A key is the direction its request travelled in and its id: each direction has its own ids. Everything is serialisable,
-for it stands in the checkpoint of the session.
+A key is what a request is known by while it is in flight (`request_key`). Everything is serialisable, for it stands in
+the checkpoint of the session.
 """
 
 from __future__ import annotations

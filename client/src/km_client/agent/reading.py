@@ -9,8 +9,9 @@ from km_protocol.envelope import Direction, Event
 from km_client.agent.correlation import opposite
 from km_client.agent.derivation import Derivation
 from km_client.agent.position import Marks, Position
-from km_client.capture.journal import DIRECTIONS
+from km_client.capture.journal import DIRECTIONS, JournalError
 from km_client.capture.spool import Mark, SessionSpool
+from km_client.capture.status import Status
 
 BATCH_EVENTS = 2_000  # four requests' worth; what is understood in well under a second
 BATCH_BYTES = 4 * 1024 * 1024
@@ -46,6 +47,14 @@ def read(spool: SessionSpool, derivation: Derivation, *, until: Marks | None, ov
         if len(events) >= BATCH_EVENTS or size >= BATCH_BYTES:
             return Batch(events, False, is_late)
     return Batch(events, True, is_late)
+
+
+def status_of(spool: SessionSpool) -> Status | None:
+    """What the relay counted; `None` where that cannot be read, for it only adds what no record tells."""
+    try:
+        return spool.status()
+    except (OSError, JournalError):
+        return None
 
 
 def has_passed(marks: Marks, place: Marks) -> bool:

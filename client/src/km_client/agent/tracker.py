@@ -15,12 +15,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
-from km_protocol.envelope import Event, Party
+from km_protocol.envelope import Event
 
 from km_client.agent import reading
 from km_client.agent.checkpoint import Batch, Checkpoint, CheckpointFile
 from km_client.agent.derivation import ALWAYS, Derivation, Identity
-from km_client.agent.events import MAX_SESSION_ID, MAX_TEXT
+from km_client.agent.events import MAX_SESSION_ID
 from km_client.agent.handshake import Handshake
 from km_client.agent.local_log import LocalLog
 from km_client.agent.outbox import Outbox
@@ -28,9 +28,8 @@ from km_client.agent.parcel import Outgoing, Parcel
 from km_client.agent.position import Marks, Position, decode, encode, losses_of
 from km_client.agent.redaction import Redactor
 from km_client.agent.watch import Watch
-from km_client.capture.journal import DIRECTIONS, JournalError
+from km_client.capture.journal import DIRECTIONS
 from km_client.capture.spool import Session, SessionSpool
-from km_client.capture.status import Status
 
 Feed = Callable[[Sequence[Event]], None]  # takes each new event once, in order, and never waits: the plugins
 
@@ -76,7 +75,7 @@ class Tracker:
 
     def losses(self) -> dict[str, tuple[int, int]]:
         """What was forwarded but not recorded: reason → (records, bytes), told by a gap in the stream or not yet."""
-        return losses_of(self.position, self._status())
+        return losses_of(self.position, reading.status_of(self.spool))
 
     @property
     def is_complete(self) -> bool:
@@ -110,8 +109,7 @@ class Tracker:
 
     def _restore(self, checkpoint: Checkpoint | None) -> None:
         if checkpoint is None:
-            name = self._redactor.text(self.session.server_name)[:MAX_TEXT]
-            self._shipped = encode(Position(Handshake(Party(name))))
+            self._shipped = encode(Position(Handshake.of(self.session, self._redactor)))
             self.head = self._resume(self._shipped)
             return
         self._shipped, self._seams = bytes(checkpoint.shipped), checkpoint.seams
@@ -136,7 +134,7 @@ class Tracker:
         while not is_all:
             events, is_all, _ = reading.read(self.spool, self.head, until=batch.marks, over=over, now_ns=ALWAYS)
             if is_all and batch.finishes:
-                events += self.head.finish(self._status())
+                events += self.head.finish(reading.status_of(self.spool))
             new = [event for event in events if event.id not in known]
             self._log.write(map(msgspec.json.encode, new))
             self._feed(new)
@@ -151,7 +149,7 @@ class Tracker:
         self._more = not is_all
         finishes = over and is_all
         if finishes:
-            events += self.head.finish(self._status())
+            events += self.head.finish(reading.status_of(self.spool))
         if self.position.marks == start and not finishes:
             return False
         if is_late:
@@ -186,7 +184,7 @@ class Tracker:
                 side.done = max(side.done, until[direction])
         if is_all and until is goal:
             if self.position.finished and not behind.position.finished:
-                events += behind.finish(self._status())
+                events += behind.finish(reading.status_of(self.spool))
             self.position.sequence = max(self.position.sequence, behind.position.sequence)
             self._behind = None
         self._put(outbox, _encoded(events), behind.position)
@@ -229,15 +227,10 @@ class Tracker:
     def _remove(self) -> None:
         """The journal first: a checkpoint without a journal is nothing, but a journal without one starts over."""
         self.losses_at_end = list(self.losses().values())
+        self._log.ended(self._identity.session_id, local_only=self.session.local_only)
         self.spool.remove()
         self._file.remove()
         self.is_removed = True
-
-    def _status(self) -> Status | None:
-        try:
-            return self.spool.status()
-        except (OSError, JournalError):
-            return None  # it only adds what no record tells
 
 
 def tracker_for(spool: SessionSpool, checkpoints: Path, redactor: Redactor, log: LocalLog, feed: Feed) -> Tracker:

@@ -46,12 +46,15 @@ def install(found: Manager) -> None:
             f"`{found.begin[0][0]}` is not here, so {found.name} does not start this user's programs",
             "have your session run `km-client agent start` when it begins",
         )
+    was_there = is_installed(found)
     try:
         found.file.parent.mkdir(parents=True, exist_ok=True)
         found.file.write_text(found.text, encoding="utf-8")
         found.file.chmod(_PRIVATE)
     except OSError as error:
         raise _unwritable(found.file, error) from None
+    for command in found.renew if was_there else ():
+        _refused(command)
     for command in found.begin:
         if why := _refused(command):
             later = " && ".join(shlex.join(each) for each in found.begin)

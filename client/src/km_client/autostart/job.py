@@ -27,7 +27,10 @@ class Job(NamedTuple):
 
 
 class Manager(NamedTuple):
-    """One system's way. `begin` and `end` are the commands that make it heed `file`, or forget it, in their order."""
+    """One system's way. `begin` and `end` are the commands that make it heed `file`, or forget it, in their order.
+
+    `renew` come before `begin` where the file was there already; it does not matter what they answer.
+    """
 
     name: str
     file: Path
@@ -36,6 +39,7 @@ class Manager(NamedTuple):
     end: tuple[tuple[str, ...], ...]
     link: Path | None = None
     """What `begin` makes beside the file, where a person's session manager is not there to take it away again."""
+    renew: tuple[tuple[str, ...], ...] = ()
 
 
 def current(environment: Mapping[str, str] = os.environ, *, must_last: bool = True) -> Job:

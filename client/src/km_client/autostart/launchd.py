@@ -14,12 +14,14 @@ def manager(job: Job, home: Path, user: int) -> Manager:
     """`user` is the user's number, by which launchd knows their session."""
     file = home / "Library" / "LaunchAgents" / f"{LABEL}.plist"
     session = f"gui/{user}"
+    forget = ("launchctl", "bootout", f"{session}/{LABEL}")
     return Manager(
         "launchd",
         file,
         agent(job),
         begin=(("launchctl", "bootstrap", session, str(file)),),
-        end=(("launchctl", "bootout", f"{session}/{LABEL}"),),
+        end=(forget,),
+        renew=(forget,),  # launchd refuses what it heeds already
     )
 
 

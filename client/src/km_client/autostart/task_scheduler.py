@@ -45,7 +45,8 @@ def definition(job: Job, user: str) -> str:
     Xml.SubElement(action, "Command").text = command
     Xml.SubElement(action, "Arguments").text = arguments
     Xml.indent(task)
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{Xml.tostring(task, encoding="unicode")}\n'
+    # `schtasks` hands the text on as UTF-16, where a declaration of another encoding is an error: so none, and ASCII.
+    return f'<?xml version="1.0"?>\n{Xml.tostring(task).decode()}\n'
 
 
 def _command(job: Job) -> tuple[str, str]:

@@ -5,7 +5,7 @@
     km-client completion fish | source                                        in ~/.config/fish/config.fish
     km-client completion powershell | Out-String | Invoke-Expression          in $PROFILE
 
-Nothing of km-client runs when you press Tab. After an update, open a new shell.
+When you press Tab, km-client itself is asked only for the ids of sessions. After an update, open a new shell.
 """
 
 from __future__ import annotations

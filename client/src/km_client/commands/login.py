@@ -10,15 +10,20 @@ again. It is kept in a file that only you can read, or with --keyring in the key
 
 from __future__ import annotations
 
+import os
 import sys
 import webbrowser
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from km_protocol.api_keys import ApiKey
+
 from km_client import account, config, connecting, credentials, device_login, output, paths
+from km_client.account import Account
 from km_client.agent.api import Api
 from km_client.device_login import Begun
 from km_client.entitlement.machine import machine_id
+from km_client.errors import ClientError
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -46,13 +51,22 @@ def run(args: Namespace) -> int:
     connected = connecting.connect(
         url,
         logged_in.key,
-        account.ask(url, logged_in.key),
+        _known(url, logged_in.key),
         with_plugins=not args.no_plugins,
         root=args.registry_root,
         in_keyring=args.keyring,
     )
     connecting.tell(connected, in_json=args.json)
     return 0
+
+
+def _known(url: str, key: ApiKey) -> Account | None:
+    """Whose key it is; `None` while that cannot be asked. A code gives its key once, so it is kept all the same."""
+    try:
+        return account.ask(url, key)
+    except ClientError as error:
+        output.warn(f"the login is confirmed, but whose it is cannot be asked: {error.message}", error.hint)
+        return None
 
 
 def _show(begun: Begun, *, opens: bool) -> None:
@@ -69,9 +83,16 @@ def _show(begun: Begun, *, opens: bool) -> None:
 
 def _open(page: str) -> bool:
     """Whether a browser was started. A server's word may be any text: only a web page is opened."""
-    if not page.startswith(("https://", "http://")):
+    if not page.startswith(("https://", "http://")) or not _has_screen():
         return False
     try:
         return webbrowser.open(page)
     except webbrowser.Error:
         return False
+
+
+def _has_screen() -> bool:
+    """Where there is none, as over ssh, `webbrowser` would fill this terminal with a text browser."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))

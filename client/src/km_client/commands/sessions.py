@@ -1,7 +1,7 @@
 """The recorded sessions on this machine: what was called, how long it took, what it cost; one of them drawn; exports.
 
     km-client sessions                           the last twenty
-    km-client sessions --server git --since 2h
+    km-client sessions --server git --since 2h --tokens
     km-client sessions show 019aa3c2             its calls, as a waterfall
     km-client sessions export 019aa3c2 --format har --output calls.jsonl
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable, Iterator
@@ -40,6 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--server", metavar="NAME", help="only sessions with this server")
     parser.add_argument("--since", type=span, metavar="SPAN", help="only what spoke since then: 30m, 2h, 7d")
     parser.add_argument("--limit", type=_count, default=DEFAULT_LIMIT, metavar="N", help="at most so many, 0 for all")
+    parser.add_argument("--tokens", action="store_true", help="also about how many tokens each costs; takes longer")
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     show = actions.add_parser("show", help="the calls of one session, as a waterfall")
@@ -51,9 +53,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     export.add_argument("--output", type=Path, metavar="FILE", help="write there, readable by you only, not to stdout")
     export.add_argument("--raw", action="store_true", help="leave secrets in, as they stand in the journal")
 
+    actions.add_parser("ids")  # for shells, which complete them
+
 
 def run(args: Namespace) -> int:
-    actions = {None: _list, "show": _show, "export": _export}
+    actions = {None: _list, "show": _show, "export": _export, "ids": _ids}
     try:
         actions[args.action](args)
         sys.stdout.flush()
@@ -87,11 +91,12 @@ def _list(args: Namespace) -> None:
         if (not args.server or session.server == args.server) and (since is None or session.last >= since)
     ]
     chosen = wanted[: args.limit] if args.limit else wanted
-    found = summaries.summaries(chosen, sources.redactor())
+    found = summaries.summaries(chosen, sources.redactor(), with_tokens=args.tokens)
     if args.json:
         output.say_json([summaries.as_json(summary) for summary in found])
     elif not found:
-        sys.stderr.write("no session is recorded that matches\n  hint: `km-client status` shows what is recorded\n")
+        why = "no session is recorded that matches" if everything else "no session is recorded yet"
+        sys.stderr.write(f"{why}\n  hint: `km-client status` shows what is recorded\n")
     else:
         listing.show(found, everything, _columns(output.WIDE))
         _notes(found, len(wanted) - len(chosen))
@@ -111,10 +116,11 @@ def _columns(otherwise: int) -> int:
 
 def _show(args: Namespace) -> None:
     from km_client.watching import sessions, sources, summaries, waterfall  # noqa: PLC0415 - as above
-    from km_client.watching.calls import Pairing, Tally  # noqa: PLC0415 - as above
+    from km_client.watching.calls import Pairing  # noqa: PLC0415 - as above
+    from km_client.watching.tally import Tally  # noqa: PLC0415 - as above
 
     session = sessions.find(sessions.recorded(), args.session)
-    tally, pairing, calls = Tally(), Pairing(), {}
+    tally, pairing, calls = Tally(with_tokens=True), Pairing(), {}
     for event in session.events(sources.redactor(), whole=False):
         tally.take(event)
         if call := pairing.take(event):
@@ -139,15 +145,23 @@ def _facts(summary: Any) -> Iterator[tuple[str, str]]:
     yield "server", printable(" ".join(filter(None, (summary.server, tally.server_title, tally.server_version))))
     yield "client", printable(" ".join(filter(None, (tally.client, tally.client_version)))) or "did not say"
     yield "began", f"{summary.began.astimezone():%Y-%m-%d %H:%M:%S %z}"
-    yield "calls", f"{tally.calls:,}, {tally.errors:,} errors, {tally.events:,} messages of {output.size(tally.size)}"
+    errors, messages = output.many(tally.errors, "error"), output.many(tally.events, "message")
+    yield "calls", f"{tally.calls:,}, {errors}, {messages} of {output.size(tally.size)}"
     p50, p95 = milliseconds(tally.percentile(0.5)), milliseconds(tally.percentile(0.95))
     yield "latency", f"p50 {p50}, p95 {p95}" if p50 else "nothing was answered"
     yield "tokens", f"about {tally.tokens:,}"
     yield "state", summary.session.state
     if tally.gaps:
-        yield "gaps", f"{tally.gaps:,} places where something was not recorded"
+        yield "gaps", f"{output.many(tally.gaps, 'place')} where something was not recorded"
     if summary.problem:
         yield "problem", printable(summary.problem)
+
+
+def _ids(_: Namespace) -> None:
+    from km_client.watching.known_ids import newest  # noqa: PLC0415 - as above
+
+    for session_id in newest():
+        output.say(session_id)
 
 
 def _fill() -> str:
@@ -187,6 +201,8 @@ def _write(path: Path, lines: Iterator[bytes]) -> None:
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(fd, "wb") as file:
+            if sys.platform != "win32" and stat.S_ISREG(os.fstat(fd).st_mode):
+                os.fchmod(fd, 0o600)  # one that was there may have been open to others
             file.write(first)
             file.writelines(lines)
     except OSError as error:

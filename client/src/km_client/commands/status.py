@@ -71,15 +71,19 @@ def _find(*, offline: bool) -> Findings:
 def _show(found: Findings) -> None:
     machine, totals = found.machine, found.machine.totals
     redacted = sum(totals.redacted.values())
+    known = f" ({totals.duplicates:,} of them known already)" if totals.duplicates else ""
     rows = [
         ("account", _account_words(found)),
         ("server", f"{found.settings.api_url} (from {found.settings.source('api_url')})"),
         ("key", f"`{display(found.key.api_key)}…` (from {found.key.source})" if found.key else "none"),
         ("agent", _agent_words(machine)),
-        ("shipped", f"{totals.shipped:,} events ({totals.duplicates:,} of them were known already)"),
-        ("waiting", f"{machine.waiting_events:,} events, {output.size(machine.waiting_bytes)} of journals"),
-        ("refused", f"{machine.refused_kept:,} events"),
-        ("redacted", f"{redacted:,} secrets"),
+        ("shipped", output.many(totals.shipped, "event") + known),
+        (
+            "waiting",
+            f"{output.many(machine.waiting_events, 'event')}, {output.size(machine.waiting_bytes)} of journals",
+        ),
+        ("refused", output.many(machine.refused_kept, "event")),
+        ("redacted", output.many(redacted, "secret")),
         ("lost", _lost_words(machine)),
         ("covered", coverage.words(found.clients)),
         ("tools", survey.words()),
@@ -101,7 +105,7 @@ def _account_words(found: Findings) -> str:
         return found.problem or "not asked"
     who, quota = found.account, found.account.quota
     limit = f" of {quota.limit:,}" if quota and quota.limit else ""
-    used = f", {quota.used:,}{limit} events used today" if quota else ""
+    used = f", {output.many(quota.used, 'event', limit)} used today" if quota else ""
     return f"{who.customer_id}, tier {who.tier} ({who.status}){used}"
 
 
@@ -113,9 +117,12 @@ def _agent_words(machine: Overview) -> str:
 
 
 def _lost_words(machine: Overview) -> str:
-    now = [f"{records:,} pieces to {reason.replace('_', ' ')}" for reason, (records, _) in machine.lost.items()]
+    now = [
+        f"{output.many(records, 'piece')} to {reason.replace('_', ' ')}"
+        for reason, (records, _) in machine.lost.items()
+    ]
     before = machine.totals.lost_records
-    return "; ".join(now + ([f"{before:,} pieces in sessions before"] if before else [])) or "nothing"
+    return "; ".join(now + ([f"{output.many(before, 'piece')} in sessions before"] if before else [])) or "nothing"
 
 
 def _delivery_words(health: Health) -> str:
@@ -139,7 +146,8 @@ def _row(session: SessionState) -> tuple[str, ...]:
     state = "live" if session.is_live else "over"
     where = "local only" if session.is_local_only else session.problem
     if session.given_up:
-        where += f"{'; ' if where else ''}{session.given_up:,} calls without an answer were given up"
+        were = "was" if session.given_up == 1 else "were"
+        where += f"{'; ' if where else ''}{output.many(session.given_up, 'call')} without an answer {were} given up"
     size = output.size(session.waiting_bytes)
     return session.session_id, session.server, state, f"{session.events:,}", size, where
 

@@ -18,6 +18,8 @@ from km_client import output
 from km_client.errors import ClientError
 from km_client.wrapping import clients, coverage, program, showing, wrapper
 from km_client.wrapping.clients import Client, ConfigFile
+from km_client.wrapping.entries import Remote
+from km_client.wrapping.program import Program
 from km_client.wrapping.wrapper import Result
 
 DONE = {"open": "wrapped", "older": "brought up to date", "covered": "covered already", "unfit": "left alone"}
@@ -51,14 +53,28 @@ def run(args: Namespace) -> int:
         if (result := wrapper.wrap(file, found.path, dry_run=args.dry_run, with_remote=not args.no_remote))
     ]
     _nothing_found(args, results)
-    if found.is_temporary and any(result.before != result.after for result in results):
+    _warn([result for result in results if result.before != result.after], found, with_remote=not args.no_remote)
+    if args.json:
+        return answer(args, results, {"program": found.path, "program_is_temporary": found.is_temporary})
+    return show(args, results, WOULD if args.dry_run else DONE)
+
+
+def _warn(changed: list[Result], found: Program, *, with_remote: bool) -> None:
+    """Of what a person may not expect to come with the change."""
+    if changed and found.is_temporary:
         hint = (
             "install it, as by `uv tool install km-client` or `pipx install km-client`, and run `wrap` again with that"
         )
         output.warn(f"{found.path} is in a cache: when that is cleaned, no wrapped server will start", hint)
-    if args.json:
-        return answer(args, results, {"program": found.path, "program_is_temporary": found.is_temporary})
-    return show(args, results, WOULD if args.dry_run else DONE)
+    servers = [server for result in changed for server in result.servers if server.state == "open" and with_remote]
+    sent = [
+        f"`{coverage.name(server)}`" for server in servers if isinstance(server.said, Remote) and server.said.headers
+    ]
+    if sent:
+        output.warn(
+            f"the headers of {', '.join(sent)} become arguments, which other users of this machine see while it runs",
+            "where there are others, give --no-remote, which leaves such servers alone",
+        )
 
 
 def chosen(args: Namespace) -> list[ConfigFile]:

@@ -14,6 +14,9 @@ _km_client_files() {
   COMPREPLY+=($(compgen -f -- "$1"))
   compopt -o filenames 2>/dev/null || true
 }
+_km_client_sessions() {
+  COMPREPLY+=($(compgen -W "$("${COMP_WORDS[0]}" sessions ids 2>/dev/null)" -- "$1"))
+}
 _km_client() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words="" command="" i
   COMPREPLY=()
@@ -38,6 +41,9 @@ _km_client() {
   esac
   COMPREPLY=($(compgen -W "$words" -- "$cur"))
   case "$command" in
+    @SESSIONS@) if [[ $cur != -* ]]; then _km_client_sessions "$cur"; fi ;;
+  esac
+  case "$command" in
     @FILES@) _km_client_files "$cur" ;;
   esac
 }
@@ -51,6 +57,7 @@ def script(commands: list[Command]) -> str:
         "PAIRS": _alternatives(each for each in commands if len(each.words) == 2),
         "VALUES": "\n".join(_values(commands)),
         "WORDS": "\n".join(f'    "{" ".join(each.words)}") words="{" ".join(each.offered())}" ;;' for each in commands),
+        "SESSIONS": _alternatives(each for each in commands if each.sessions),
         "FILES": _alternatives(each for each in commands if each.files),
         "PROGRAMS": " ".join(PROGRAMS),
     }
@@ -71,7 +78,8 @@ def _values(commands: Iterable[Command]) -> Iterable[str]:
 def _value(option: Option) -> str:
     if option.takes == "choice":
         return f'COMPREPLY=($(compgen -W "{" ".join(option.choices)}" -- "$cur")); return'
-    return '_km_client_files "$cur"; return' if option.takes == "file" else "return"
+    named = {"file": '_km_client_files "$cur"; ', "session": '_km_client_sessions "$cur"; '}
+    return f"{named.get(option.takes, '')}return"
 
 
 def _alternatives(commands: Iterable[Command]) -> str:

@@ -17,6 +17,10 @@ function __km_client_at --argument-names command
     test "$first" = "$command"; or return 1
     test (count $argv) -eq 1; or test (count $words) -eq (count $wanted)
 end
+function __km_client_sessions
+    set -l words (commandline -opc)
+    $words[1] sessions ids 2>/dev/null
+end
 function __km_client_others
     set -l words (commandline -opc) (commandline -ct)
     set -l others $words[(math 1 + (contains -i -- -- $words))..]
@@ -41,6 +45,8 @@ def _lines(program: str, command: Command) -> Iterator[str]:
     condition = f'__km_client_at "{above}" here' if above else "test (count (commandline -opc)) -eq 1"
     yield f"complete -c {program} -n {quoted(condition)} -a {last} -d {quoted(command.purpose)}"
     at = quoted(f'__km_client_at "{" ".join(command.words)}"' + (" here" if command.below else ""))
+    if command.sessions:
+        yield f"complete -c {program} -n {at} -k -a '(__km_client_sessions)'"
     if command.files:
         yield f"complete -c {program} -n {at} -F"
     if command.choices:
@@ -51,5 +57,6 @@ def _lines(program: str, command: Command) -> Iterator[str]:
 
 def _option(option: Option) -> str:
     names = " ".join(f"-l {flag[2:]}" if flag.startswith("--") else f"-s {flag[1:]}" for flag in option.flags)
-    value = {"": "", "word": " -x", "file": " -r -F", "choice": f" -x -a {quoted(' '.join(option.choices))}"}
+    value = {"": "", "word": " -x", "file": " -r -F", "session": " -x -k -a '(__km_client_sessions)'"}
+    value["choice"] = f" -x -a {quoted(' '.join(option.choices))}"
     return f"{names} -d {quoted(option.purpose)}{value[option.takes]}"

@@ -28,10 +28,12 @@ _KNOWN = {
     ("config", "name"): tuple(SETTINGS),
 }
 """What some arguments may be, whose parsers say it in better words than argparse would: by verb and argument."""
+_SESSIONS = {("sessions", "session"), ("logs", "session"), ("replay", "source")}
+"""Arguments and options that are the id of a recorded session: by verb and argument."""
 
 
 class Option(NamedTuple):
-    """`takes` is what follows it: nothing, `file`, `word`, or one of `choices`."""
+    """`takes` is what follows it: nothing, `file`, `session`, `word`, or one of `choices` (`choice`)."""
 
     flags: tuple[str, ...]
     purpose: str
@@ -51,8 +53,8 @@ class Argument(NamedTuple):
 class Command(NamedTuple):
     """`words` after the program's name; `below` the words of its own commands; `choices` of its arguments.
 
-    `files` says that its arguments are files, `runs` that they are another program's command line, after `--`.
-    `about` is all that its help says before the options.
+    `files` says that its arguments are files, `sessions` that they are the ids of recorded sessions, `runs` that they
+    are another program's command line, after `--`. `about` is all that its help says before the options.
     """
 
     words: tuple[str, ...]
@@ -63,6 +65,7 @@ class Command(NamedTuple):
     below: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     files: bool = False
+    sessions: bool = False
     runs: bool = False
 
     def offered(self) -> list[str]:
@@ -92,9 +95,10 @@ def _collect(words: tuple[str, ...], purpose: str, parser: ArgumentParser, found
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             helps = {each.dest: each.help or "" for each in action._choices_actions}
-            below |= {name: (helps.get(name, ""), each) for name, each in action.choices.items()}
+            # One without a word of help is for the scripts of shells, not for people.
+            below |= {name: (helps[name], each) for name, each in action.choices.items() if name in helps}
         elif action.option_strings:
-            options.append(_option(action))
+            options.append(_option(words[0], action))
         else:
             arguments.append(action)
     found.append(
@@ -107,6 +111,7 @@ def _collect(words: tuple[str, ...], purpose: str, parser: ArgumentParser, found
             tuple(below),
             tuple(word for each in arguments for word in (each.choices or _KNOWN.get((words[0], each.dest), ()))),
             files=any(_is_file(each) for each in arguments),
+            sessions=any((words[0], each.dest) in _SESSIONS for each in arguments),
             runs=any(each.nargs == REMAINDER for each in arguments),
         )
     )
@@ -119,9 +124,10 @@ def _shown(parser: ArgumentParser, action: Action) -> str:
     return formatter._format_args(action, formatter._get_default_metavar_for_positional(action))
 
 
-def _option(action: Action) -> Option:
+def _option(verb: str, action: Action) -> Option:
     choices = tuple(str(each) for each in action.choices or ())
     takes = "" if action.nargs == 0 else "choice" if choices else "file" if _is_file(action) else "word"
+    takes = "session" if (verb, action.dest) in _SESSIONS else takes
     metavar = str(action.metavar or "|".join(choices) or action.dest.upper()) if takes else ""
     repeats = isinstance(action, argparse._AppendAction)
     return Option(tuple(action.option_strings), _words(action.help), takes, choices, repeats, metavar)

@@ -24,7 +24,11 @@ Register-ArgumentCompleter -Native -CommandName @PROGRAMS@ -ScriptBlock {
     $command = "$($before[1]) $($before[2])"
   } elseif ($before.Count -gt 1) { $command = $before[1] }
   if ($command) { $found = @($offered[$command]) }
+  if (@(@SESSIONS@) -contains $command -and -not $word.StartsWith('-')) {
+    $found += @(& $before[0] sessions ids 2>$null)
+  }
   if ($values.ContainsKey("$command $($before[-1])")) { $found = @($values["$command $($before[-1])"]) }
+  if (@(@ASKED@) -contains "$command $($before[-1])") { $found = @(& $before[0] sessions ids 2>$null) }
   $found | Where-Object { $_ -and $_.StartsWith($word) } | ForEach-Object {
     [System.Management.Automation.CompletionResult]::new($_, $_, 'ParameterValue', $_)
   }
@@ -37,6 +41,14 @@ def script(commands: list[Command]) -> str:
         "PROGRAMS": _list(PROGRAMS),
         "OFFERED": "\n".join(f"    {_quoted(' '.join(each.words))} = @({_list(each.offered())})" for each in commands),
         "VALUES": "\n".join(_values(commands)),
+        "SESSIONS": _list(" ".join(each.words) for each in commands if each.sessions),
+        "ASKED": _list(
+            " ".join((*each.words, flag))
+            for each in commands
+            for option in each.options
+            if option.takes == "session"
+            for flag in option.flags
+        ),
         "VERBS": _list(each.words[0] for each in verbs(commands)),
     }
     text = _TEMPLATE

@@ -1,4 +1,5 @@
-"""The script that each shell loads, from the grammar. Pure text: nothing of km-client runs when somebody presses Tab.
+"""The script that each shell loads, from the grammar. Pure text: when somebody presses Tab, km-client runs only where
+the id of a session may stand, as `km-client sessions ids`.
 
     SHELLS["bash"](grammar()) → "_km_client() { …"
 

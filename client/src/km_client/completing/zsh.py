@@ -12,6 +12,10 @@ def script(commands: list[Command]) -> str:
     cases = "\n".join(f'    "{" ".join(each.words)}") {_arguments(each, commands)} ;;' for each in commands)
     return f"""#compdef {names}
 # km-client for zsh: `source <(km-client completion zsh)` in ~/.zshrc, after compinit
+_km_client_sessions() {{
+  local -a ids=(${{(f)"$($program sessions ids 2>/dev/null)"}})
+  compadd -V sessions -a ids
+}}
 _km_client() {{
   local -a verbs below
   local -i at=${{words[(ie)--]}}
@@ -20,7 +24,7 @@ _km_client() {{
 {offered}
   )
   if ((CURRENT == 2)); then _describe -t verbs verb verbs; return; fi
-  local command=$words[2] curcontext=$curcontext
+  local program=$words[1] command=$words[2] curcontext=$curcontext
   case "$words[2] $words[3]" in
     {pairs}) if ((CURRENT > 3)); then command="$words[2] $words[3]"; shift words; ((CURRENT--)); fi ;;
   esac
@@ -49,6 +53,10 @@ def _arguments(command: Command, commands: list[Command]) -> str:
         return f"below=({names}); _describe -t actions action below -- || _arguments {' '.join(given)}"
     if command.choices:
         given.append(quoted(f"*:word:({' '.join(command.choices)})"))
+    elif command.sessions:
+        given.append(
+            quoted("*:session:" + ("{_km_client_sessions; _files}" if command.files else "_km_client_sessions"))
+        )
     elif command.files:
         given.append(quoted("*:file:_files"))
     return f"_arguments {' '.join(given)}"
@@ -56,7 +64,8 @@ def _arguments(command: Command, commands: list[Command]) -> str:
 
 def _option(flag: str, option: Option) -> str:
     purpose = option.purpose.translate({ord(each): f"\\{each}" for each in "[]:"})
-    value = {"": "", "file": ":file:_files", "word": ":value:", "choice": f":value:({' '.join(option.choices)})"}
+    value = {"": "", "file": ":file:_files", "word": ":value:", "session": ":session:_km_client_sessions"}
+    value["choice"] = f":value:({' '.join(option.choices)})"
     before = "*" if option.repeats else f"({' '.join(option.flags)})"
     joined = "=" if option.takes and flag.startswith("--") else ""  # `--flag value` and `--flag=value`
     return quoted(f"{before}{flag}{joined}[{purpose}]{value[option.takes]}")

@@ -1,7 +1,8 @@
 """Whether changed tools are held until they are approved: what `tools.on_change` in `config.toml` says.
 
-Asked by every relay as it starts, so the file is parsed only if it speaks of the setting at all. One that speaks of it
-and cannot be read is taken for `hold`: who asked to be protected is not to lose that by a slip of the pen.
+Asked by every relay as it starts, so the file is parsed only if it speaks of the setting at all. One that is there and
+cannot be read, or speaks of it and cannot be understood, is taken for `hold`: who asked to be protected is not to lose
+that by a slip of the pen.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ def holds(say: Callable[[str], None]) -> bool:
     try:
         path = paths.config_file()
         content = path.read_bytes()
-    except (OSError, ClientError):
+    except (FileNotFoundError, NotADirectoryError, ClientError):
         return False
+    except OSError as error:
+        say(f"{path} cannot be read: {error.strerror}; changed tools are held until its permissions are corrected")
+        return True
     if b"on_change" not in content:
         return False
     import tomllib  # noqa: PLC0415 - seldom needed

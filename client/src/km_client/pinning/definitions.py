@@ -76,6 +76,17 @@ def read(text: str, at: int = 0) -> Listing | None:
     return Listing(tools, array, cursor is None or cursor.of(text) == "null", is_ambiguous or is_result_ambiguous)
 
 
+def names_tools(text: str, result: Span) -> bool:
+    """Whether some reader may find tools in a result that `read` takes for no list: under a name in other letters, in
+    one of two, or beside a kind of result that it does not look at.
+    """
+    if text[result.start] != "{":
+        return False
+    members, is_ambiguous = spans.members(text, result.start, RESULT)
+    named = [value for name, value in members.items() if name.casefold() == "tools"]
+    return any(is_ambiguous or text[value.start] == "[" for value in named)
+
+
 def canonical(text: str) -> str:
     """The canonical form of a definition, as the service keeps it. Raises `ValueError` and `RecursionError`."""
     members, _ = spans.members(text, 0)

@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol
 from km_client.capture.journal import REQUEST, DirectionJournal
 from km_client.pinning.pins import Identity
 from km_client.proxy.channel import CHUNK_BYTES, Channel, Watch
-from km_client.proxy.held_list import NOTE
+from km_client.proxy.held_list import NOTE, may_list
 from km_client.proxy.holding import Judge, Refusal
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
@@ -136,7 +136,7 @@ class Lines:
 
     def _judged(self, lines: bytes, at_ns: int) -> Passed:
         judge = self._hold.judge
-        if b"tools" not in lines if self._is_clients else not judge.is_waiting:
+        if b"tools" not in lines if self._is_clients else not (judge.is_waiting or may_list(lines)):
             return Passed(lines, lines, [])
         content, recorded, refusals = [], [], []
         for line in _lines(lines):

@@ -17,6 +17,18 @@ NOTE = "kilometers/withheld"
 MOST_NAMED = 100  # tools in one note
 
 
+def may_list(message: bytes) -> bool:
+    """Whether a member could be called `tools`: in letters of either case (U+017F is an `s`, too), or in escapes."""
+    folded = message.lower()
+    return b'tools"' in folded or b'tool\xc5\xbf"' in folded or b"\\u0" in folded
+
+
+def key_of(identifier: object) -> str:
+    """Ids that some client takes for the same: `1`, `1.0` and `"1"`."""
+    is_whole = isinstance(identifier, float) and identifier.is_integer()
+    return str(int(identifier) if isinstance(identifier, float) and is_whole else identifier)
+
+
 def given(listing: Listing, text: str, pins: Pins) -> tuple[str, list[dict[str, object]]]:
     """`text`, whose list is `listing`, with what is held taken out; what that is, and nothing if it is nothing."""
     shown = [_shown(each, pins) for each in listing.tools]

@@ -14,16 +14,19 @@ lists and calls are answered with an error that says which file it is, and how t
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from km_client.errors import ClientError
-from km_client.pinning import definitions, pin_file, spans
+from km_client.pinning import definitions, spans
 from km_client.pinning.definitions import Listing
-from km_client.pinning.pins import Identity, Kind, Pins, Walk
-from km_client.proxy.held_list import given, note, note_of_list
+from km_client.pinning.pins import Identity, Kind, Walk
+from km_client.proxy.held_list import given, key_of, may_list, note, note_of_list
+from km_client.proxy.held_pins import HeldPins
 
+MAX_LISTS = 1_000  # in flight
 ERROR = -32010  # of the range that JSON-RPC leaves to implementations; no revision of MCP uses it
 WHY: dict[Kind, str] = {
     "new": "it was not there when the tools of this server were approved",
@@ -60,13 +63,11 @@ class Judge:
 
     def __init__(self, identity: Identity, say: Callable[[str], None], walk: Walk | None = None) -> None:
         self._identity = identity
-        self._path = pin_file.path_of(identity)
         self._say = say
         self._walk = walk or Walk()
         self.is_wary = False
         self._lists: dict[str, Any] = {}  # in flight: id as text → id
-        self._pins: Pins | None = None
-        self._stamp: tuple[int, int, int] | None = None
+        self._pins = HeldPins(identity, self._complain)
         self._last_ns = 0
         self._said: set[str] = set()
 
@@ -82,8 +83,10 @@ class Judge:
         try:
             text = _text(message)
             value = json.loads(text)
-        except (ValueError, RecursionError):
+        except ValueError:
             return Asked(message, [])  # no JSON-RPC: no server takes it for a call
+        except RecursionError:
+            return Asked(b"", [self._unreadable_call()])
         if not isinstance(value, list):
             refusal = self._asked_one(value, at_ns)
             return Asked(message, []) if refusal is None else Asked(b"", [refusal])
@@ -97,18 +100,21 @@ class Judge:
 
     def answered(self, message: bytes, at_ns: int) -> Answered:
         """A message of the server's."""
-        if not self._lists and not (self.is_wary and _may_list(message)):
+        if not self._lists and not may_list(message):
             return Answered(message)
         try:
             text = _text(message)
             whole = spans.whole(text)
+            if not self._lists and not self.is_wary:
+                return Answered(message)  # one message, and no list was asked for
             if text[whole.start] == "[":
                 return self._batch(message, text, whole, at_ns)
             return self._answered_one(message, text, whole.start, at_ns)
         except ValueError:
-            return Answered(message)  # no JSON: no client takes it for an answer
+            return self._in_pieces(message)
         except RecursionError:
-            return self._unreadable("it is nested too deeply")
+            is_other = not self._lists and not self.is_wary
+            return Answered(message) if is_other else self._unreadable("it is nested too deeply")
 
     def _asked_one(self, value: object, at_ns: int) -> Refusal | None:
         if not isinstance(value, dict):
@@ -116,14 +122,16 @@ class Judge:
         said = value.get("params")
         params = said if isinstance(said, dict) else {}
         if value.get("method") == "tools/list" and value.get("id") is not None:
-            self._lists[str(value["id"])] = value["id"]
+            self._lists[key_of(value["id"])] = value["id"]
+            if len(self._lists) > MAX_LISTS:  # a list that comes all the same is judged, too: see `_unasked`
+                self._lists.pop(next(iter(self._lists)))
             if params.get("cursor") is None:
                 self._begin(at_ns)
         if value.get("method") != "tools/call":
             return None
         name = params.get("name")
         try:
-            kind = self._fresh().withheld(name) if isinstance(name, str) else None
+            kind = self._pins.fresh().withheld(name) if isinstance(name, str) else None
         except ClientError as error:
             return self._refusal(value.get("id"), f"{error.message}; {error.hint}", {"tool": name})
         if kind is None:
@@ -132,8 +140,8 @@ class Judge:
         return self._refusal(value.get("id"), why, {"tool": name, "change": kind})
 
     def _way_on(self, name: str) -> str:
-        server = self._identity.name
-        approve = f"km-client tools approve {server} {name}"
+        server, tool = shlex.quote(self._identity.name), shlex.quote(name)  # one of these is the server's word
+        approve = f"km-client tools approve {server} {tool}"
         return f"`km-client tools diff {server}` shows the change, `{approve}` lets it through"
 
     def _refusal(self, identifier: object, text: str, facts: dict[str, object]) -> Refusal:
@@ -145,7 +153,7 @@ class Judge:
 
     def _begin(self, at_ns: int) -> None:
         try:
-            self._update(lambda pins: pins.begin(self._walk, at_ns=at_ns, now_ns=time.time_ns()))
+            self._pins.update(lambda pins: pins.begin(self._walk, at_ns=at_ns, now_ns=time.time_ns()))
         except ClientError as error:
             self._complain(error)
 
@@ -155,18 +163,18 @@ class Judge:
         notes = [answer.note for answer in answers if answer.note]
         if not notes:
             return Answered(message)
-        return Answered(b"[" + b",".join(answer.content for answer in answers) + b"]", b"\n".join(notes))
+        kept = [answer.content for answer in answers if answer.content]
+        return Answered(b"[" + b",".join(kept) + b"]" if kept else b"", b"\n".join(notes))
 
     def _answered_one(self, message: bytes, text: str, at: int, at_ns: int) -> Answered:
         if text[at] != "{":
             return Answered(message)
         members, is_ambiguous = spans.members(text, at, definitions.ANSWER)
         identifier = json.loads(members["id"].of(text)) if "id" in members else None
-        key = str(identifier)
-        if key not in self._lists:  # only a list that some client takes for an answer is of interest
-            listing = definitions.read(text, at) if "result" in members else None
-            return self._listed(message, text, listing, identifier, at_ns) if listing else Answered(message)
-        if "method" in members:
+        key = key_of(identifier)
+        if key not in self._lists:
+            return self._unasked(message, text, at, identifier, at_ns)
+        if "method" in members and "result" not in members and not is_ambiguous:
             return Answered(message)  # a request of the server's, which has ids of its own
         identifier = self._lists.pop(key)
         listing = None if is_ambiguous else definitions.read(text, at)
@@ -177,12 +185,28 @@ class Judge:
         refusal = self._refusal(identifier, "the server's answer is no list of tools", {})
         return Answered(refusal.error, refusal.note)
 
+    def _unasked(self, message: bytes, text: str, at: int, identifier: object, at_ns: int) -> Answered:
+        """What answers no list that was asked for here: some client may take it for one all the same."""
+        members, is_ambiguous = spans.members(text, at, definitions.ANSWER)
+        if "result" not in members and not is_ambiguous:
+            return Answered(message)
+        listing = None if is_ambiguous else definitions.read(text, at)
+        if listing:
+            return self._listed(message, text, listing, identifier, at_ns)
+        if not is_ambiguous and not definitions.names_tools(text, members["result"]):
+            return Answered(message)
+        refusal = self._refusal(identifier, "the server's answer could be read as a list of tools", {})
+        return Answered(refusal.error, refusal.note)
+
     def _listed(self, message: bytes, text: str, listing: Listing, identifier: object, at_ns: int) -> Answered:
         moment = self._last_ns = max(at_ns, self._last_ns + 1)
         try:
             if listing.is_ambiguous:
-                raise ClientError("ambiguous", "the list can be read in two ways: a name stands twice in one object")
-            pins = self._update(lambda pins: pins.see(listing, self._walk, at_ns=moment, now_ns=time.time_ns()))
+                hint = "whoever makes the server has to mend it"
+                raise ClientError(
+                    "ambiguous", "the list can be read in two ways: a name stands twice in one object", hint
+                )
+            pins = self._pins.update(lambda pins: pins.see(listing, self._walk, at_ns=moment, now_ns=time.time_ns()))
         except ClientError as error:
             self._complain(error)
             refusal = self._refusal(identifier, f"{error.message}; {error.hint}" if error.hint else error.message, {})
@@ -192,50 +216,28 @@ class Judge:
 
     def _unreadable(self, why: str) -> Answered:
         """An answer that cannot be judged: every list in flight is answered for the server, as nobody knows which."""
-        refusals = [
-            self._refusal(each, f"the list of tools cannot be read: {why}", {}) for each in self._lists.values()
-        ]
+        waiting = list(self._lists.values()) or [None]
+        refusals = [self._refusal(each, f"the list of tools cannot be read: {why}", {}) for each in waiting]
         self._lists.clear()
         return Answered(b"\n".join(each.error for each in refusals), b"\n".join(each.note for each in refusals))
 
-    def _update(self, change: Callable[[Pins], object]) -> Pins:
-        """The pins after `change`, written down where that is possible; at first it must be. Raises `ClientError`."""
-        known = self._fresh() if self._path.exists() else None
-        try:
-            self._pins = pin_file.update(self._identity, change)
-        except ClientError as error:
-            if known is None or not known.pinned:
-                raise
-            self._complain(error)
-            change(known)
-            return known
-        self._stamp = self._stamp_now()
-        return self._pins
+    def _in_pieces(self, message: bytes) -> Answered:
+        """No JSON by itself; but some clients join lines until there is one. Over HTTP nobody does."""
+        if self.is_wary or not may_list(message):
+            return Answered(message)
+        facts: dict[str, object] = {"problem": "a line that names tools, and is no whole message", "given": "nothing"}
+        return Answered(b"", note(None, facts))
 
-    def _fresh(self) -> Pins:
-        """The pins as they are now: a person may have approved something meanwhile. Raises `ClientError`."""
-        stamp = self._stamp_now()
-        if self._pins is None or stamp != self._stamp:
-            self._pins, self._stamp = pin_file.load(self._path) or Pins(self._identity), stamp
-        return self._pins
-
-    def _stamp_now(self) -> tuple[int, int, int] | None:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+    def _unreadable_call(self) -> Refusal:
+        error = {"code": ERROR, "message": "km-client: this message is nested too deeply to see which tool it calls"}
+        answer = {"jsonrpc": "2.0", "id": None, "error": error}
+        return Refusal(json.dumps(answer).encode(), note(None, {"given": "an error"}))
 
     def _complain(self, error: ClientError) -> None:
         """Once for each reason."""
         if error.message not in self._said:
             self._said.add(error.message)
             self._say(f"{error.message}; {error.hint}" if error.hint else error.message)
-
-
-def _may_list(message: bytes) -> bool:
-    """Whether it could say `tools`, letter by letter or in escapes."""
-    return b"tools" in message or b"\\u" in message
 
 
 def _text(message: bytes) -> str:

@@ -8,7 +8,8 @@ from km_client.redaction import plausible
 from km_client.redaction.pattern import SecretPattern, carried, shaped
 
 # White space, as it stands or as the escape of it, at any depth of text within text.
-_SPACE = rb"(?:\s|\\+[nrt])"
+_SPACES = rb"(?:\s|\\++[nrt])++"
+_WORD = rb"[^\s\\]{1,255}+"
 _BLANK = rb"[ \t]"
 # Where a header's value ends: at its line's end, or at the quote around it.
 _LINE = rb"""[^\s"'\\][^\r\n"\\]{0,4096}"""
@@ -120,17 +121,7 @@ PATTERNS: tuple[SecretPattern, ...] = (
     carried(
         "password",
         "machine",
-        rb"machine"
-        + _SPACE
-        + rb"+\S{1,255}?"
-        + _SPACE
-        + rb"+login"
-        + _SPACE
-        + rb"+\S{1,255}?"
-        + _SPACE
-        + rb"+password"
-        + _SPACE
-        + rb"+(?P<secret>[^\s\"\\]{1,256})",
+        _SPACES.join((rb"machine", _WORD, rb"login", _WORD, rb"password", rb"(?P<secret>[^\s\"\\]{1,256})")),
         _secret,
     ),
     carried(

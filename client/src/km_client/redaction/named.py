@@ -52,8 +52,8 @@ _FLAG = rb"""(?:\\*",\s*\\*"|\s+)(?P<flag>[^\s"'\\-][^\s"'\\]{2,}+)"""
 # `<name>value</name>`, and the pair that lists of variables are made of: `"name": "FOO_TOKEN", "value": "…"`.
 _ELEMENT = rb""">(?P<element>[^<>\s"\\]{3,512})</"""
 _LISTED = (
-    rb"""\\*["']?(?:,|\\+[nr]|\s)(?:\\+[nrt]|\s)*+"""
-    rb"""\\*["']?value\\*["']?\s*[:=]\s*\\*["']?(?P<listed>[^\s"'\\,}]{3,512})"""
+    rb"""(?:\\*+["'])?+(?:,|\\++[nr]|\s)(?:\\++[nrt]|\s)*+"""
+    rb"""\\*+["']?value\\*+["']?\s*+[:=]\s*+\\*+["']?(?P<listed>[^\s"'\\,}]{3,512})"""
 )
 # Anything between them that is short, if what follows is long and random.
 _LOOSE = rb"""(?:[ \t|:=>,"'\\]|\bis\b|\bto\b){1,8}(?P<loose>[A-Za-z0-9+/_.=~-]{16,512}+)(?![\w(\[:.])"""

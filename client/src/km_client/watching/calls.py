@@ -1,4 +1,4 @@
-"""From events to calls: a request with its answer and with what was said about it, and the sums over many of them.
+"""From events to calls: a request with its answer and with what was said about it.
 
     pairing = Pairing()
     for event in events:
@@ -20,7 +20,6 @@ from typing import Any
 import msgspec
 from km_protocol.envelope import Event
 
-from km_client import tokens
 from km_client.agent.events import GAP_METHOD
 
 LONGEST_LOOK = 64 * 1024  # bytes of a failure that are looked into for words
@@ -165,47 +164,6 @@ class Pairing:
         return None
 
 
-class Tally:
-    """The sums of one session. `durations` are of the client's calls, in ms; `tokens` of what a model reads."""
-
-    def __init__(self) -> None:
-        self.events = self.calls = self.errors = self.tokens = self.size = self.gaps = self.cut = 0
-        self.durations: list[float] = []
-        self.first: datetime | None = None
-        self.last: datetime | None = None
-        self.server = self.server_title = self.server_version = ""
-        self.client = self.client_version = ""
-        self.last_name = ""
-
-    def take(self, event: Event) -> None:
-        self.events += 1
-        self.size += event.size or 0
-        self.first = min(self.first or event.timestamp, event.timestamp)
-        self.last = max(self.last or event.timestamp, event.timestamp)
-        self._learn(event)
-        self.gaps += event.method == GAP_METHOD
-        self.cut += event.truncated
-        if event.type == "request" and event.direction == "request":
-            self.calls += 1
-            self.last_name = event.tool or event.method or ""
-        elif event.type in ("response", "error") or event.duration_ms is not None:
-            self.errors += failed(event)
-            if event.direction == "response" and event.duration_ms is not None:
-                self.durations.append(event.duration_ms)
-        if event.method in ("tools/call", "tools/list"):
-            use = tokens.of_message(event.method, content(event))
-            self.tokens += use.tokens if use else 0
-
-    def percentile(self, share: float) -> float | None:
-        return percentile(self.durations, share)
-
-    def _learn(self, event: Event) -> None:
-        if server := event.server_info:
-            self.server, self.server_title, self.server_version = server.name, server.title, server.version
-        if client := event.client_info:
-            self.client, self.client_version = client.title or client.name, client.version
-
-
 def failed(event: Event) -> bool:
     """Whether the event is a fault: what it says itself, or else its type."""
     return event.type == "error" if event.is_error is None else event.is_error
@@ -217,14 +175,6 @@ def content(event: Event) -> bytes:
         return bytes(event.message)
     text: str = msgspec.json.decode(event.message, type=str)
     return base64.b64decode(text) if event.message_encoding == "base64" else text.encode("utf-8", "surrogatepass")
-
-
-def percentile(values: list[float], share: float) -> float | None:
-    """The nearest-rank percentile, `None` of no values."""
-    if not values:
-        return None
-    rank = max(1, -(-len(values) * share // 1))
-    return sorted(values)[int(rank) - 1]
 
 
 class Failure(msgspec.Struct, frozen=True):

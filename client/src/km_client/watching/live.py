@@ -123,5 +123,5 @@ class _Reader:
         )
         self._more = not is_all
         if over and is_all:
-            events += self.derivation.finish(sources.status_of(self._spool))
+            events += self.derivation.finish(reading.status_of(self._spool))
         return events

@@ -99,7 +99,7 @@ def _named(call: Call, asked: _Message, answered: _Message, version: str, code: 
         "gen_ai.tool.name": call.tool,
         "gen_ai.prompt.name": _prompt(call, asked),
         "mcp.protocol.version": version,
-        "network.transport": "pipe",
+        "network.transport": "tcp" if first.server_info and first.server_info.transport == "http" else "pipe",
         "rpc.response.status_code": code if is_code else "",
         "error.type": code or ("_OTHER" if call.is_error else ""),
         "mcp.session.id": first.session_id or "",

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 import msgspec
 from km_protocol.envelope import Event
 
+from km_client import paths
+from km_client.agent import endings
 from km_client.agent.redaction import Redactor
 from km_client.errors import ClientError
 from km_client.output import printable
@@ -38,13 +40,16 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 class Recorded:
-    """One session. `runs` are its journals that are still here; `logged` counts its events in the log."""
+    """One session. `runs` are its journals that are still here; `logged` counts its events in the log; `stayed` says
+    whether nothing of those that are gone was shipped, where that was noted.
+    """
 
     def __init__(self, session_id: str) -> None:
         self.session_id = session_id
         self.server = ""
         self.runs: list[Run] = []
         self.logged = 0
+        self.stayed: bool | None = None
         self.first = self.last = datetime.fromtimestamp(0, UTC)
 
     @property
@@ -57,8 +62,8 @@ class Recorded:
 
     @property
     def state(self) -> str:
-        """`live`, `waiting` to be shipped, `local` for `--local-only`, `unreadable`; `settled` when no journal is left:
-        shipped, or local.
+        """`live`, `waiting` to be shipped, `local` for `--local-only`, `unreadable`; when no journal is left `shipped`,
+        of several runs at least one, or `local`; `settled`, one of both, where nobody noted which.
         """
         if self.is_live:
             return "live"
@@ -66,7 +71,7 @@ class Recorded:
             return "unreadable"
         if self.runs:
             return "local" if all(run.session and run.session.local_only for run in self.runs) else "waiting"
-        return "settled"
+        return "settled" if self.stayed is None else "local" if self.stayed else "shipped"
 
     def saw(self, moment: datetime) -> None:
         self.first = min(self.first, moment) if self.first.timestamp() else moment
@@ -147,6 +152,9 @@ def recorded() -> list[Recorded]:
         session.server = session.server or (run.session.server_name if run.session else "")
         for moment in _moments(run):
             session.saw(moment)
+    for session_id, stayed in endings.read(paths.log_dir()).items():
+        if session_id in found:
+            found[session_id].stayed = stayed
     return sorted(found.values(), key=lambda session: session.last, reverse=True)
 
 

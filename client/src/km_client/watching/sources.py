@@ -22,14 +22,13 @@ from km_client import config, paths
 from km_client.agent import reading
 from km_client.agent.checkpoint import Checkpoint, CheckpointFile
 from km_client.agent.derivation import Derivation, Identity
-from km_client.agent.events import MAX_SESSION_ID, MAX_TEXT, event_id
+from km_client.agent.events import MAX_SESSION_ID, event_id
 from km_client.agent.handshake import Handshake
 from km_client.agent.local_log import log_files, read_lines
 from km_client.agent.position import Position, decode
 from km_client.agent.redaction import RedactionRules, Redactor
 from km_client.capture.journal import DIRECTIONS, JournalError, segment_number
 from km_client.capture.spool import Session, SessionSpool, list_sessions
-from km_client.capture.status import Status
 
 UNREADABLE = (OSError, JournalError, struct.error, IndexError, msgspec.DecodeError)
 """What a damaged, foreign or vanishing journal raises."""
@@ -121,20 +120,13 @@ def journalled(run: Run, start: Start, wash: Redactor) -> Iterator[Event]:
         events, is_all, _ = reading.read(run.spool, reader, until=None, over=over, now_ns=time.monotonic_ns())
         yield from events
     if over:
-        yield from reader.finish(status_of(run.spool))
+        yield from reader.finish(reading.status_of(run.spool))
 
 
 def is_of(event: Event, run: str) -> bool:
     """Whether this event of the log was derived from the journal `run`."""
     moment = round(event.timestamp.timestamp() * 1_000_000) * 1000
     return event.sequence is not None and event_id(run, event.sequence, moment) == event.id
-
-
-def status_of(spool: SessionSpool) -> Status | None:
-    try:
-        return spool.status()
-    except (OSError, JournalError):
-        return None  # it only adds what no record tells
 
 
 def _run(spool: SessionSpool) -> Run | None:
@@ -146,8 +138,7 @@ def _run(spool: SessionSpool) -> Run | None:
 
 
 def _beginning(run: Run, wash: Redactor) -> Position:
-    name = run.session.server_name if run.session else ""
-    return Position(Handshake(Party(wash.text(name)[:MAX_TEXT])))
+    return Position(Handshake.of(run.session, wash) if run.session else Handshake(Party()))
 
 
 def _is_begun(spool: SessionSpool) -> bool:

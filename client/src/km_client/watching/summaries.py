@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from km_client.agent.redaction import Redactor
 from km_client.errors import ClientError
 from km_client.watching import sources
-from km_client.watching.calls import Tally
 from km_client.watching.sessions import Recorded
+from km_client.watching.tally import Tally
 
 
 class Summary(NamedTuple):
@@ -29,21 +29,24 @@ class Summary(NamedTuple):
         return self.tally.first or self.session.first
 
 
-def summaries(sessions: Iterable[Recorded], wash: Redactor) -> list[Summary]:
+def summaries(sessions: Iterable[Recorded], wash: Redactor, *, with_tokens: bool = False) -> list[Summary]:
     """In the same order. A session that cannot be read is in the list with its problem."""
     chosen = list(sessions)
-    tallies = {session.session_id: Tally() for session in chosen}
-    settled = {session.session_id for session in chosen if not session.runs}
-    for line in sources.logged() if settled else ():
+    tallies = {session.session_id: Tally(with_tokens=with_tokens) for session in chosen}
+    whole = {session.session_id for session in chosen if not session.runs}
+    for line in sources.logged() if whole else ():
         event = sources.event_of(line)
-        if event and event.session_id in settled:
+        if event and event.session_id in whole:
             tallies[event.session_id].take(event)
     problems = {session.session_id: _tally(session, tallies[session.session_id], wash) for session in chosen}
     return [Summary(session, tallies[session.session_id], problems[session.session_id]) for session in chosen]
 
 
 def as_json(summary: Summary) -> dict[str, Any]:
-    """What `km-client sessions --json` says of one; times are ISO 8601, durations milliseconds, sizes bytes."""
+    """What `km-client sessions --json` says of one; times are ISO 8601, durations milliseconds, sizes bytes.
+
+    `tokens` is `None` where they were not estimated.
+    """
     session, tally = summary.session, summary.tally
     return {
         "id": session.session_id,

@@ -9,6 +9,7 @@ Both are for their owner's eyes only: a configuration may hold keys. They are re
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -45,10 +46,11 @@ def keep(path: Path, client: str, before: bytes, after: bytes, undo: Sequence[Un
     copy = place / f"{path.name}.{digest[:12]}"
     replace_file(copy, before, mode=0o600)
     record = Record(1, client, str(path), copy.name, digest, _digest(after), list(undo))
-    replace_file(place / RECORD, msgspec.json.format(msgspec.json.encode(record)), mode=0o600)
+    # Not by msgspec: a path may hold bytes that are no text, and a name half of a surrogate pair.
+    replace_file(place / RECORD, json.dumps(msgspec.to_builtins(record), indent=2).encode(), mode=0o600)
     for other in place.iterdir():
-        if other.name not in (copy.name, RECORD):
-            other.unlink()
+        if other.name not in (copy.name, RECORD) and not other.name.startswith("."):  # half of what another writes now
+            other.unlink(missing_ok=True)
     return copy
 
 
@@ -80,8 +82,8 @@ def every() -> Iterator[Record]:
 
 def _read(place: Path) -> Record | None:
     try:
-        return msgspec.json.decode((place / RECORD).read_bytes(), type=Record)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return msgspec.convert(json.loads((place / RECORD).read_bytes()), type=Record)
+    except (OSError, ValueError, msgspec.ValidationError):
         return None
 
 

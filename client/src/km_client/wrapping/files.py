@@ -6,6 +6,7 @@ place. Between the last look and the rename no other program can be kept out: th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
@@ -15,6 +16,7 @@ from typing import NamedTuple
 
 from km_client.errors import ClientError
 
+UNFINISHED = ".km"  # how the new file's name ends until it takes the old one's place
 LARGEST_BYTES = 64 * 1024 * 1024  # a hundred times what any of these programs was seen to write
 
 
@@ -62,7 +64,7 @@ def replace(snapshot: Snapshot, data: bytes) -> None:
         hint = "make it writable (`chmod u+w`), and try again: nothing was changed"
         raise ClientError("config_read_only", f"{path} is read-only", hint)
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".km")
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED)
     except OSError as error:
         raise _unwritable(path, error) from None
     temporary = Path(name)
@@ -96,13 +98,17 @@ def _keep_owner_and_mode(descriptor: int, temporary: Path, snapshot: Snapshot) -
 
 
 def _sync_directory(directory: Path) -> None:
-    """Have the rename itself on the disk; Windows does that by itself."""
+    """Have the rename itself on the disk; Windows does that by itself.
+
+    It is done by now: where this cannot be had, as in a directory that nobody may list, only a power cut undoes it.
+    """
     if sys.platform != "win32":
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with contextlib.suppress(OSError):
+            descriptor = os.open(directory, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def _unwritable(path: Path, error: OSError) -> ClientError:

@@ -16,11 +16,12 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from km_client.proxy.http import bodies, heads
+from km_client.proxy.http.answers import response_body, response_head
 from km_client.proxy.http.bodies import Body, LengthBody, encode_chunk
 from km_client.proxy.http.dialling import DialError
 from km_client.proxy.http.framing import Frame, framed, framing, plain, same
 from km_client.proxy.http.gateway import Gateway, refusal_of
-from km_client.proxy.http.heads import BadMessageError, RequestHead, ResponseHead
+from km_client.proxy.http.heads import BadMessageError, RequestHead
 from km_client.proxy.http.tape import Tape
 from km_client.proxy.http.wire import Wire
 
@@ -65,11 +66,11 @@ class Connection:
 
     async def _exchange(self) -> bool:
         """One request and its response; whether another may follow."""
+        self._has_answered = False
         taken = await self._head()
         if taken is None:
             return False
         head, rest = taken
-        self._has_answered = False
         self._gateway.guard.check(head)
         body = bodies.request_body(head)
         first = body.feed(rest)
@@ -77,7 +78,7 @@ class Connection:
         try:
             self._held = self._gateway.held(head, tape)
             if self._held:
-                sent = await self._held.request(body, first, self._client)
+                sent = await self._held.request(body, first, self._client, self._more)
                 return (
                     heads.stays_open(head) if sent is None else await self._pass_on(self._held.head, body, sent, tape)
                 )
@@ -90,6 +91,8 @@ class Connection:
             raise
         finally:
             tape.close()
+            if self._held:
+                self._held.close()
 
     async def _head(self) -> tuple[RequestHead, bytes] | None:
         """The next request; `None` where there is none any more."""
@@ -152,33 +155,37 @@ class Connection:
 
     async def _upload(self, body: Body, frame: Frame, server: Wire, tape: Tape) -> None:
         while not body.is_whole:
-            data = await _within(STALL_SECONDS, self._client.receive(), "the body of the request")
-            if not data:
-                raise ConnectionResetError("the client ended in the middle of its request")
-            content = body.feed(data)
+            content = body.feed(await self._more())
             server.send(framed(frame, content, body))
             tape.request(content)
             await server.flushed()
         tape.request_ended()
         self._client.put_back(body.rest)
 
+    async def _more(self) -> bytes:
+        """The next piece of the request."""
+        data = await _within(STALL_SECONDS, self._client.receive(), "the body of the request")
+        if not data:
+            raise ConnectionResetError("the client ended in the middle of its request")
+        return data
+
     async def _answer(self, request: RequestHead, server: Wire, tape: Tape) -> bool:
         """Pass the response on; whether another request may follow."""
         while True:
-            head, rest = await _response_head(server)
+            head, rest = await response_head(server)
             if head.status >= 200 or head.status == SWITCHING:
                 break
             self._client.send(heads.encode_response(self._gateway.to_client(head)))
+            await self._client.flushed()
             server.put_back(rest)
         if head.status == SWITCHING:
             raise BadMessageError("the server switched to another protocol, which nobody asked for", 502)
-        body = bodies.response_body(head, request.method)
+        body, content = response_body(head, request.method, rest)
         is_measured = isinstance(body, LengthBody)
         goes_on = request.minor == 1 and heads.stays_open(request) and heads.stays_open(head)
         judged = self._held.through(head) if self._held else None
         through = judged or same
         frame = plain if (is_measured and not judged) or request.minor == 0 else encode_chunk
-        content = body.feed(rest)
         shown = self._gateway.to_client(head, chunked=frame is encode_chunk, closes=not goes_on)
         self._has_answered = True
         self._client.send(heads.encode_response(shown) + framed(frame, through(content, body.is_whole), body))
@@ -220,16 +227,6 @@ def _end_both(upload: asyncio.Task[None], server: Wire) -> None:
     """What went wrong with the request ends the exchange; who waits for the answer then looks why."""
     if not upload.cancelled() and upload.exception():
         server.abort()
-
-
-async def _response_head(server: Wire) -> tuple[ResponseHead, bytes]:
-    data = b""
-    while (taken := heads.take_head(data)) is None:
-        more = await server.receive()
-        if not more:
-            raise ConnectionResetError("the server closed the connection without an answer")
-        data += more
-    return heads.parse_response(taken[0]), taken[1]
 
 
 async def _within(seconds: float, receiving: object, what: str) -> bytes:

@@ -116,8 +116,8 @@ class Desk:
         self._fact(NOTE, exchange, {"problem": "the client cancelled the request: its stream was closed"})
 
     def _learn(self, method: str, message: Message) -> None:
-        if method == "initialize" and isinstance(message.result.get("protocolVersion"), str):
-            self.version = message.result["protocolVersion"]
+        if method == "initialize":
+            self.version = json_rpc.revision(message.result.get("protocolVersion")) or self.version
         elif method == "tools/list":
             self.mirrored |= json_rpc.mirrored_parameters(message.result)
 

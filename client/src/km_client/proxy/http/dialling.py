@@ -58,7 +58,11 @@ class Dialler:
         first = proxy or self.target
         _, wire = await loop.create_connection(Wire, first.host, first.port, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS)
         if proxy:
-            await _tunnel(wire, proxy, self.target)
+            try:
+                await _tunnel(wire, proxy, self.target)
+            except BaseException:  # a proxy that is silent, or says something else: nobody will use this connection
+                wire.abort()
+                raise
         if self._context:
             transport = await loop.start_tls(
                 wire.transport, wire, self._context, server_hostname=self.target.host.partition("%")[0]
@@ -122,7 +126,6 @@ async def _tunnel(wire: Wire, proxy: Target, target: Target) -> None:
         data += more
     head = parse_response(taken[0])
     if not 200 <= head.status < 300:
-        wire.abort()
         reason = head.reason.decode("latin-1")
         hint = "check HTTPS_PROXY and NO_PROXY, and the user and password in the proxy's URL"
         raise DialError(f"the proxy {proxy.authority} refused a tunnel: {head.status} {reason}", hint)

@@ -104,8 +104,13 @@ class Gateway:
         return target + f"?{query}".encode() if mark and target == self._target.endpoint.encode() else target
 
     def _back_here(self, location: bytes) -> bytes:
-        parts = urlsplit(location.decode("latin-1"))
+        try:
+            parts = urlsplit(location.decode("latin-1"))
+        except ValueError:  # no address at all: the client may make of it what it would without us
+            return location
         same = parts.scheme == self._target.scheme and parts.netloc.lower() == self._target.authority.lower()
+        if parts.path.startswith("//"):  # without an origin before it, it would name another host
+            return location
         return parts._replace(scheme="", netloc="").geturl().encode("latin-1") or b"/" if same else location
 
 

@@ -2,7 +2,8 @@
 
 A page can make a browser send requests to 127.0.0.1, and by DNS rebinding read the answers. So, as MCP's transports ask
 of local servers (revision 2026-07-28, Streamable HTTP, "Security & Endpoint"): `Origin`, where there is one, must be of
-this machine, else 403; and `Host` must be an address we listen on, never a name that a DNS server made up, else 421.
+this machine, else 403 (of a page's plain GET there is none: those, browsers mark in `Sec-Fetch-Site`); and `Host` must
+be an address we listen on, never a name that a DNS server made up, else 421.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Guard:
         origins = values(head.headers, b"origin")
         if len(origins) > 1 or not all(_is_local(origin.decode("latin-1")) for origin in origins):
             raise BadMessageError("requests of web pages from elsewhere are refused: Origin is not local", FORBIDDEN)
+        if not origins and b"cross-site" in values(head.headers, b"sec-fetch-site"):
+            raise BadMessageError("requests of web pages from elsewhere are refused: it is cross-site", FORBIDDEN)
         if not head.target.startswith(b"/"):
             raise BadMessageError("this is no forward proxy: the request must name a path")
         if any(VIA in via for via in values(head.headers, b"via")):

@@ -16,7 +16,7 @@ import json
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from weakref import WeakSet
 
@@ -25,7 +25,7 @@ from km_client.proxy.holding import ERROR, Judge, Refusal
 from km_client.proxy.http import heads
 from km_client.proxy.http.bodies import Body, encode_chunk
 from km_client.proxy.http.copies import IDENTITY, Room
-from km_client.proxy.http.heads import BadMessageError, RequestHead, ResponseHead, value
+from km_client.proxy.http.heads import BadMessageError, RequestHead, ResponseHead, value, values
 from km_client.proxy.http.looks import EVENT_STREAM, JSON_TYPES, SESSION_ID, media_type
 from km_client.proxy.http.sse import Decoder
 from km_client.proxy.http.tape import Tape
@@ -34,7 +34,10 @@ from km_client.proxy.http.wire import Wire
 MAX_BYTES = 64 * 1024 * 1024  # of a message that can be judged
 MAX_WALKS = 128
 LONGEST_END = 4  # bytes
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _EVENT_END = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n|\Z))")
+More = Callable[[], Awaitable[bytes]]
 Through = Callable[[bytes, bool], bytes]
 """A piece of the body, and whether it is the last -> what goes on."""
 
@@ -51,7 +54,8 @@ class HeldExchanges:
         """An exchange of MCP; `None` where nothing is held."""
         key = value(head.headers, SESSION_ID) or value(head.headers, b"user-agent")[:256]
         walk = self._walks.pop(key, None) or Walk()
-        judge = self._judge(walk) if tape.is_mcp else None
+        is_message = head.method == b"POST" and media_type(head.headers) in JSON_TYPES  # wherever a server wants it
+        judge = self._judge(walk) if tape.is_mcp or is_message else None
         if judge is None:
             return None
         self._walks[key] = walk
@@ -75,24 +79,23 @@ class HeldExchange:
 
     @property
     def head(self) -> RequestHead:
-        """The request's, asking for an answer that can be read."""
-        kept = [field for field in self._head.headers if field[0].lower() != b"accept-encoding"]
+        """The request's, asking for an answer that can be read; what it expected, it has had."""
+        kept = [field for field in self._head.headers if field[0].lower() not in (b"accept-encoding", b"expect")]
         return self._head._replace(headers=[*kept, (b"Accept-Encoding", b"identity")])
 
-    async def request(self, body: Body, first: bytes, client: Wire) -> bytes | None:
-        """Raises `BadMessageError`, and `ConnectionError` of a client that leaves in the middle."""
+    async def request(self, body: Body, first: bytes, client: Wire, more: More) -> bytes | None:
+        """`more()` is the next piece. Raises `BadMessageError`, and `ConnectionError` of a client that leaves."""
         self._client = client
         if self._head.method != b"POST":
             self._streams.add(self)
             return first
         if value(self._head.headers, b"content-encoding").strip().lower() not in IDENTITY:
             raise BadMessageError("a compressed request cannot be judged while changed tools are held", 415)
+        if not body.is_whole and value(self._head.headers, b"expect").lower() == b"100-continue":
+            client.send(b"HTTP/1.1 100 Continue\r\n\r\n")  # the server has nothing to say before it has the whole
         parts, size = [first], len(first)
         while not body.is_whole:
-            data = await client.receive()
-            if not data:
-                raise ConnectionResetError("the client ended in the middle of its request")
-            parts.append(body.feed(data))
+            parts.append(body.feed(await more()))
             size += len(parts[-1])
             if size > MAX_BYTES:
                 raise BadMessageError(f"a request of more than {MAX_BYTES} bytes cannot be judged", 413)
@@ -106,20 +109,26 @@ class HeldExchange:
 
     def through(self, head: ResponseHead) -> Through | None:
         """`None` where there is nothing to judge. Raises `BadMessageError`."""
-        kind = media_type(head.headers)
-        if head.status in (204, 304) or self._head.method not in (b"POST", b"GET"):
+        kind = b", ".join(values(head.headers, b"content-type")).lower()
+        is_stream, is_json = EVENT_STREAM in kind, b"json" in kind  # clients look for no more than these words
+        if head.status in (204, 304) or value(head.headers, b"content-length") == b"0":
             return None
-        if kind not in (EVENT_STREAM, *JSON_TYPES):
+        if self._head.method != b"POST" and not (self._head.method == b"GET" and (is_stream or is_json)):
             return None
+        if is_stream and is_json:
+            raise BadMessageError("the server's answer says that it is JSON and an event stream", 502)
         if value(head.headers, b"content-encoding").strip().lower() not in IDENTITY:
             raise BadMessageError("the server's answer is compressed, and cannot be judged while tools are held", 502)
-        return self._events if kind == EVENT_STREAM else self._whole
+        return self._events if is_stream else self._whole
 
     def _whole(self, content: bytes, is_last: bool) -> bytes:
         self._keep(content)
         if not is_last:
             return b""
-        return self._judged(bytes(self._buffer))
+        whole = bytes(self._buffer)
+        if whole[:2] in UTF_16 or b"\0" in whole[:4]:  # some readers of JSON find that out by themselves
+            raise BadMessageError("the server's answer is not in UTF-8, and cannot be judged while tools are held", 502)
+        return self._judged(whole)
 
     def _events(self, content: bytes, is_last: bool) -> bytes:
         self._keep(content)
@@ -129,8 +138,8 @@ class HeldExchange:
             start = found.end()
         del self._buffer[:start]
         self._looked_at = max(0, len(self._buffer) - LONGEST_END)
-        if is_last:  # what the end cuts off is no event, and readers throw it away
-            passed.append(bytes(self._buffer))
+        if is_last and self._buffer:  # what the end cuts off is no event, but some readers take it for one
+            passed.append(self._event(bytes(self._buffer)))
         return b"".join(passed)
 
     def _event(self, raw: bytes) -> bytes:
@@ -139,8 +148,10 @@ class HeldExchange:
         shown = self._judged(data) if data else data
         if shown is data:
             return raw
-        kept = [line for line in re.split(rb"\r\n?|\n", raw) if line and not line.startswith(b"data")]
-        return b"\n".join([*kept, *(b"data: " + line for line in shown.split(b"\n"))]) + b"\n\n"
+        lines = re.split(rb"\r\n?|\n", raw.removeprefix(BYTE_ORDER_MARK))
+        kept = [line for line in lines if line and not line.startswith(b"data")]
+        said = [b"data: " + line for line in shown.split(b"\n")] if shown else []
+        return b"\n".join([*kept, *said]) + b"\n\n"
 
     def _judged(self, message: bytes) -> bytes:
         answer = self._judge.answered(message, time.time_ns())
@@ -159,8 +170,8 @@ class HeldExchange:
         """Answer in the server's place. A batch is answered as a whole: none of it was sent on."""
         self._tape.request(content)
         self._tape.request_ended()
-        batch = json.loads(content)
-        body = refusals[0].error if isinstance(batch, dict) else _of_batch(batch, refusals)
+        is_batch = content.removeprefix(BYTE_ORDER_MARK).lstrip()[:1] == b"["
+        body = _of_batch(content, refusals) if is_batch else refusals[0].error
         for refusal in refusals:
             self._tape.withheld(refusal.note)
         stream = next((each for each in self._streams if each.takes_answers_of(self._head)), None)
@@ -171,6 +182,10 @@ class HeldExchange:
         self._tape.response(_json_head(200, body))
         self._tape.data(body)
         self._tape.ended()
+
+    def close(self) -> None:
+        """The exchange is over: nothing may be put into its answer any more."""
+        self._streams.discard(self)
 
     def takes_answers_of(self, head: RequestHead) -> bool:
         """Whether this is the stream of 2024-11-05 on which what is posted there is answered."""
@@ -189,7 +204,11 @@ def _json_head(status: int, body: bytes) -> ResponseHead:
     return ResponseHead(status, reason, 1, [*kind, (b"Content-Length", b"%d" % len(body))])
 
 
-def _of_batch(batch: list[Any], refusals: list[Refusal]) -> bytes:
+def _of_batch(content: bytes, refusals: list[Refusal]) -> bytes:
+    try:
+        batch: list[Any] = json.loads(content)
+    except RecursionError:  # refused for that, as a whole
+        return refusals[0].error
     answers = [json.loads(refusal.error) for refusal in refusals if refusal.error]
     known = [answer["id"] for answer in answers]
     why = {"code": ERROR, "message": "km-client: not sent on, because a call beside it in this batch is held"}

@@ -12,12 +12,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from urllib.parse import urljoin, urlsplit
 
 from km_client.proxy.http import bodies, heads
 from km_client.proxy.http.dialling import Dialler
 from km_client.proxy.http.heads import Headers, RequestHead, ResponseHead, value
 from km_client.proxy.http.looks import media_type
+from km_client.proxy.http.target import path_on
 from km_client.proxy.http.wire import Wire
 
 IDLE_SECONDS = 4.0  # servers close idle connections after five and more: one that is reused is very likely open
@@ -139,8 +139,8 @@ class HttpClient:
         if answer.status not in REDIRECTS:
             return None
         location = value(answer.head.headers, b"location").decode("latin-1")
-        moved = urlsplit(urljoin(self._origin + path, location))
-        if not location or f"{moved.scheme}://{moved.netloc}" != self._origin:
-            where = moved._replace(query="", fragment="").geturl()
-            raise AnswerError(f"the server redirects to {where}, elsewhere: if that is right, give it as --url")
-        return moved.path + (f"?{moved.query}" if moved.query else "")
+        moved = path_on(self._origin, path, location) if location else None
+        if moved is None:
+            where = location.partition("?")[0].partition("#")[0].rpartition("@")[2]
+            raise AnswerError(f"the server redirects to `{where}`, elsewhere: if that is right, give it as --url")
+        return moved

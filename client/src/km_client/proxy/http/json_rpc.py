@@ -70,8 +70,13 @@ def parse(content: bytes) -> Message | None:
         params,
         result,
         "error" in value,
-        version if isinstance(version, str) else "",
+        revision(version),
     )
+
+
+def revision(said: object) -> str:
+    """A protocol version as a header can carry it; blank for anything else."""
+    return said if isinstance(said, str) and _PLAIN.fullmatch(said) else ""
 
 
 def error(identifier: str, code: int, message: str) -> bytes:

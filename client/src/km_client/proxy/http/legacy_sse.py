@@ -7,7 +7,6 @@ GET /sse     ◀── event: endpoint          what is posted to `data` is answ
 from __future__ import annotations
 
 import asyncio
-from urllib.parse import urljoin, urlsplit
 
 from km_client.proxy.http.copies import Room
 from km_client.proxy.http.desk import Desk, Failure
@@ -18,6 +17,7 @@ from km_client.proxy.http.looks import EVENT_STREAM
 from km_client.proxy.http.refused import BROKEN, ERROR_BYTES
 from km_client.proxy.http.sse import Decoder
 from km_client.proxy.http.streamable import MAX_MESSAGE_BYTES, ROOM_BYTES
+from km_client.proxy.http.target import path_on
 
 ENDPOINT_SECONDS = 15.0
 
@@ -52,7 +52,7 @@ class LegacySse:
         """Post one message; what answers it comes on the stream."""
         headers = [(b"Content-Type", b"application/json"), (b"Accept", b"application/json, text/event-stream")]
         if self._desk.version:
-            headers.append((b"MCP-Protocol-Version", self._desk.version.encode("ascii", "replace")))
+            headers.append((b"MCP-Protocol-Version", self._desk.version.encode()))
         try:
             path = self._endpoint.result()
             async with self._client.exchange("POST", path, headers, message.content) as answer:
@@ -99,7 +99,7 @@ class LegacySse:
 
     def _place(self, endpoint: str) -> str:
         """On the server's own origin, or not at all: what is sent there is meant for this server."""
-        parts = urlsplit(urljoin(self._origin + self._path, endpoint))
-        if f"{parts.scheme}://{parts.netloc}" != self._origin:
-            raise AnswerError(f"the server wants messages to be posted elsewhere, to {parts.scheme}://{parts.netloc}")
-        return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        place = path_on(self._origin, self._path, endpoint)
+        if place is None:
+            raise AnswerError(f"the server wants messages to be posted elsewhere than to {self._origin}")
+        return place

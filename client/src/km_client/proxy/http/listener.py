@@ -13,6 +13,7 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from ipaddress import ip_address
 
 from km_client.errors import ClientError
 from km_client.proxy.http.connection import Connection
@@ -53,7 +54,7 @@ async def listen(options: Options, recordings: Recordings) -> int:
     guard, held = Guard(address, port), recordings.held()
     gateways.append(Gateway(dialler, guard, runs, options.headers, say, options.debug, held))
     await server.start_serving()
-    _announce(options, f"http://{f'[{address}]' if ':' in address else address}:{port}")
+    _announce(options, address, f"http://{f'[{address}]' if ':' in address else address}:{port}")
     try:
         await server.serve_forever()
     finally:
@@ -64,7 +65,7 @@ async def listen(options: Options, recordings: Recordings) -> int:
 
 
 def parse_listen(text: str) -> tuple[str, int]:
-    """`127.0.0.1:0`, `[::1]:8080`, `localhost:8080` or `:8080`, of this machine alone. Raises `ClientError`."""
+    """`127.0.0.1:0`, `[::1]:8080`, or `localhost:8080` and `:8080`, which are 127.0.0.1. Raises `ClientError`."""
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
@@ -89,10 +90,22 @@ async def _bind(host: str, port: int, opened: Callable[[Wire], None]) -> asyncio
         raise ClientError("cannot_listen", what, HINT) from None
 
 
-def _announce(options: Options, origin: str) -> None:
+def exposure(address: str, target: Target) -> str:
+    """What to tell a person who listens beyond this machine; blank for a loopback address."""
+    if ip_address(address.partition("%")[0]).is_loopback:
+        return ""
+    return (
+        f"other machines may reach {address}, too, and use {target.shown} with what --url and --header hold; "
+        "127.0.0.1 is for this machine alone"
+    )
+
+
+def _announce(options: Options, address: str, origin: str) -> None:
     target: Target = options.target
     here = origin + target.endpoint
     options.say(f"listening on {here} for {target.shown}")
+    if told := exposure(address, target):
+        options.say(told)
     line = json.dumps({"listening": here, "url": target.shown}) + "\n"
     try:
         os.write(STDOUT, line.encode())

@@ -110,7 +110,7 @@ class Streamable:
     def _headers(self, message: Message) -> Headers:
         version = message.version or (self._modern if not self._desk.version else "")
         if version and message.method and message.method != "initialize":
-            version_field = (b"MCP-Protocol-Version", version.encode("ascii", "replace"))
+            version_field = (b"MCP-Protocol-Version", version.encode())
             return [*COMMON, version_field, *json_rpc.metadata(message, self._desk.mirrored)]
         return COMMON + self._standing()
 
@@ -120,7 +120,7 @@ class Streamable:
         if self._session_id:
             headers.append((b"Mcp-Session-Id", self._session_id))
         if self._desk.version:
-            headers.append((b"MCP-Protocol-Version", self._desk.version.encode("ascii", "replace")))
+            headers.append((b"MCP-Protocol-Version", self._desk.version.encode()))
         return headers
 
     async def _take(self, answer: Answer, message: Message, exchange: int) -> None:

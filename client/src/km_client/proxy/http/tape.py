@@ -180,7 +180,10 @@ class Tape:
 
     def _legacy_session(self, endpoint: bytes) -> None:
         """2024-11-05: what is posted to this place belongs to this stream."""
-        place = urlsplit(urljoin(self._head.target.decode("latin-1"), endpoint.decode("latin-1").strip()))
+        try:
+            place = urlsplit(urljoin(self._head.target.decode("latin-1"), endpoint.decode("latin-1").strip()))
+        except ValueError:  # no address: nobody can post there
+            return
         self._endpoint_key = f"sse:{place.path}{'?' + place.query if place.query else ''}".encode("latin-1")
         self._is_legacy_stream = True
         self._runs.bind(self._endpoint_key, self._run or self._use(self._runs.begin(self._peer)))

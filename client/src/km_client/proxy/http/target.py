@@ -11,7 +11,7 @@ import base64
 import os
 import re
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from km_client.errors import ClientError
 
@@ -72,6 +72,18 @@ def parse_url(text: str) -> Target:
         hint = "percent-encode what is not plain ASCII"
         raise ClientError("bad_url", "--url has a host, port or path that no request can carry", hint, exit_code=2)
     return Target(parts.scheme, host, port or _DEFAULT_PORTS[parts.scheme], path, _basic(parts.netloc))
+
+
+def path_on(origin: str, base: str, reference: str) -> str | None:
+    """What stands in a request line for `reference`, seen from `base` on this origin; `None` if it is elsewhere, or no
+    request can carry it.
+    """
+    try:
+        parts = urlsplit(urljoin(origin + base, reference))
+    except ValueError:
+        return None
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return path if f"{parts.scheme}://{parts.netloc}" == origin and _TARGET.fullmatch(path) else None
 
 
 def parse_headers(given: list[str]) -> list[tuple[bytes, bytes]]:

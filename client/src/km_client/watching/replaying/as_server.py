@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
 import threading
 import time
-from typing import Any
 
 from km_client.proxy.framing import Frame, FrameSplitter
 from km_client.watching.replaying.stage import Stage
 
 READ_BYTES = 64 * 1024
-PARSE_ERROR = -32700  # JSON-RPC 2.0 §5.1
+PARSE_ERROR, INVALID_REQUEST = -32700, -32600  # JSON-RPC 2.0 §5.1
 STDIN, STDOUT = 0, 1
 
 
@@ -35,9 +35,10 @@ def serve(stage: Stage) -> bool:
 def _listen(heard: queue.Queue[Frame | None]) -> None:
     """In a thread of its own: frames from stdin, then `None`."""
     splitter = FrameSplitter()
-    while chunk := os.read(STDIN, READ_BYTES):
-        for frame in splitter.feed(chunk):
-            heard.put(frame)
+    with contextlib.suppress(OSError):  # a terminal that hung up has ended as well
+        while chunk := os.read(STDIN, READ_BYTES):
+            for frame in splitter.feed(chunk):
+                heard.put(frame)
     if last := splitter.flush():
         heard.put(last)
     heard.put(None)
@@ -61,16 +62,17 @@ def _hear(stage: Stage, frame: Frame) -> None:
     try:
         message = json.loads(frame)
     except (ValueError, RecursionError):
-        error = {"code": PARSE_ERROR, "message": "this line is no JSON"}
-        _say([json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode()])
+        _complain(PARSE_ERROR, "this line is no JSON")
         return
-    for one in _each(message):
-        stage.hear(one, time.monotonic())
+    for one in message if isinstance(message, list) else [message]:  # of a batch, each is answered by itself
+        if isinstance(one, dict) and isinstance(one.get("method", ""), str):
+            stage.hear(one, time.monotonic())
+        else:
+            _complain(INVALID_REQUEST, "this is no message of JSON-RPC")
 
 
-def _each(message: Any) -> list[dict[str, Any]]:
-    """The messages of a line: of a batch, each is answered by itself."""
-    return [one for one in (message if isinstance(message, list) else [message]) if isinstance(one, dict)]
+def _complain(code: int, words: str) -> None:
+    _say([json.dumps({"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": words}}).encode()])
 
 
 def _say(lines: list[bytes]) -> None:

@@ -153,7 +153,11 @@ def _elements(from_client: bool, at: float, content: bytes, message: Any) -> Ite
             yield from _elements(from_client, at, json.dumps(element).encode(), element)
     elif isinstance(message, dict) and str(message.get("method", "")).startswith(_OWN):
         return
-    elif isinstance(message, dict) and ("method" in message or "result" in message or "error" in message):
+    elif (
+        isinstance(message, dict)
+        and isinstance(message.get("method", ""), str)
+        and ("method" in message or "result" in message or "error" in message)
+    ):
         yield Said(from_client, at, content, message)
     else:
         yield Said(from_client, at, content, None, "it is no JSON-RPC message")

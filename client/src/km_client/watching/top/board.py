@@ -12,7 +12,8 @@ from km_protocol.envelope import Event
 
 from km_client.agent.events import GAP_METHOD
 from km_client.output import printable
-from km_client.watching.calls import Call, Pairing, content, failed, failure_words, percentile
+from km_client.watching.calls import Call, Pairing, content, failed, failure_words
+from km_client.watching.tally import percentile
 
 RATE_SECONDS = 10.0
 KEPT_DURATIONS = 1_000  # of a session: what p95 is of

@@ -8,7 +8,7 @@ from itertools import chain
 from rich.text import Text
 
 from km_client.output import printable, size
-from km_client.watching.calls import percentile
+from km_client.watching.tally import percentile
 from km_client.watching.top.board import Board, Mistake, Shown, Watched, spark
 
 AGEING_MS = 5_000  # an open call that old is worth a look

@@ -1,0 +1,57 @@
+"""One server's pins as a relay keeps to them: read again whenever their file changes, and known where it is gone.
+
+    pins = HeldPins(identity, complain)
+    pins.fresh().withheld("read")        a person may have approved something meanwhile
+    pins.update(change)                  written down where that is possible; the first time it must be
+
+`complain(error)` hears why pins that are known could not be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from km_client.errors import ClientError
+from km_client.pinning import pin_file
+from km_client.pinning.pins import Identity, Pins
+
+Stamp = tuple[int, int, int]
+
+
+class HeldPins:
+    """For one session. Each raises `ClientError` where there are no pins to judge by."""
+
+    def __init__(self, identity: Identity, complain: Callable[[ClientError], None]) -> None:
+        self._identity = identity
+        self._complain = complain
+        self._path = pin_file.path_of(identity)
+        self._pins: Pins | None = None
+        self._stamp: Stamp | None = None
+
+    def fresh(self) -> Pins:
+        """The pins as they are now."""
+        stamp = self._stamp_now()
+        if self._pins is None or stamp != self._stamp:
+            self._pins, self._stamp = pin_file.load(self._path) or Pins(self._identity), stamp
+        return self._pins
+
+    def update(self, change: Callable[[Pins], object]) -> Pins:
+        """The pins after `change`."""
+        known = self.fresh() if self._path.exists() else None
+        try:
+            self._pins = pin_file.update(self._identity, change)
+        except ClientError as error:
+            if known is None or not known.pinned:
+                raise
+            self._complain(error)
+            change(known)
+            return known
+        self._stamp = self._stamp_now()
+        return self._pins
+
+    def _stamp_now(self) -> Stamp | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
