@@ -17,7 +17,8 @@ import psutil
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 START_TIMEOUT_SECONDS = "30"
-SETTINGS = "-c shared_buffers=512MB -c max_wal_size=4GB -c wal_compression=lz4"  # a small server's, nothing unsafe
+# A small server's with a disk without heads (docs/operations.md), nothing unsafe.
+SETTINGS = "-c shared_buffers=512MB -c work_mem=16MB -c random_page_cost=1.1 -c max_wal_size=4GB -c wal_compression=lz4"
 
 
 @contextmanager

@@ -11,7 +11,7 @@ they are summed, ranked and counted in one statement, and only the page's leave 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -101,12 +101,12 @@ class Table:
 def read(
     customer_id: int, asked: Range, wanted: Wanted, *, at: datetime, number: int, size: int, server: str | None = None
 ) -> Table:
-    """Page `number`, from 1, of `size` rows; with `server`, of this one's tools alone. One statement; another one with
-    words, and another one where there are fewer pages."""
-    rows = _sources(customer_id, asked, at, server)
-    condition = _condition(rows, wanted)
-    sql, parameters = _statement(rows, condition, wanted.sort)
-    found = answer(sql, (*parameters, size, (number - 1) * size))
+    """Page `number`, from 1, of `size` rows; with `server`, of this one's tools alone. One statement; another one where
+    words are found in names beyond ASCII, and another one where there are fewer pages."""
+    rows, place = _sources(customer_id, asked, at, server), (size, (number - 1) * size)
+    found = _answer(rows, wanted, (), place)
+    if beyond := [row[2] for row in found if row[0] == "beyond" and wanted.words.casefold() in row[2].casefold()]:
+        found = _answer(rows, wanted, beyond, place)
     _, _, _, total, every, is_open, _, _ = next(row for row in found if row[0] == "all")
     if total and number > (last := -(-total // size)):
         return read(customer_id, asked, wanted, at=at, number=last, size=size, server=server)
@@ -139,23 +139,33 @@ def _flag(value: int, condition: Q) -> Case:
     return Case(When(condition, then=Value(value)), default=Value(0), output_field=IntegerField())
 
 
-def _condition(rows: Statement, wanted: Wanted) -> Statement:
+def _answer(rows: Statement, wanted: Wanted, beyond: Sequence[str], place: tuple[int, int]) -> list[tuple[Any, ...]]:
+    sql, parameters = _statement(rows, _condition(wanted, beyond), wanted)
+    return answer(sql, (*parameters, *place))
+
+
+def _condition(wanted: Wanted, beyond: Sequence[str]) -> Statement:
+    """What a tool of the table holds to; with words, one of the names `beyond` ASCII does as well."""
     parts = [_CONDITIONS[wanted.state]] if wanted.state else []
     parameters: list[Any] = []
     if wanted.server:
         parts.append("server = %s")
         parameters.append(wanted.server)
     if words := wanted.words.casefold():
-        parts.append(f"({_ascii(holds='tool')} OR tool IN ({_of_a_list()}))")
-        parameters += [words, json.dumps(_beyond_ascii(rows, words))]
+        parts.append(f"({_is_ascii()} AND {_holds()} OR tool IN ({_of_a_list()}))")
+        parameters += [words, json.dumps(beyond)]
     return Statement(" AND ".join(parts) or "1 = 1", tuple(parameters))
 
 
-def _ascii(*, holds: str) -> str:
-    """That a name is of ASCII, where the databases fold as Python does, and has the words of the placeholder in it."""
-    if connection.vendor == "postgresql":
-        return f'(octet_length({holds}) = char_length({holds}) AND strpos(lower({holds} COLLATE "C"), %s) > 0)'
-    return f"(length(CAST({holds} AS blob)) = length({holds}) AND instr(lower({holds}), %s) > 0)"
+def _is_ascii() -> str:
+    is_postgresql = connection.vendor == "postgresql"
+    return "octet_length(tool) = char_length(tool)" if is_postgresql else "length(CAST(tool AS blob)) = length(tool)"
+
+
+def _holds() -> str:
+    """That a name of ASCII, where the databases fold as Python does, has the words of the placeholder in it."""
+    is_postgresql = connection.vendor == "postgresql"
+    return 'strpos(lower(tool COLLATE "C"), %s) > 0' if is_postgresql else "instr(lower(tool), %s) > 0"
 
 
 def _of_a_list() -> str:
@@ -164,23 +174,15 @@ def _of_a_list() -> str:
     return "SELECT json_array_elements_text(%s::json)" if is_postgresql else "SELECT value FROM json_each(%s)"
 
 
-def _beyond_ascii(rows: Statement, words: str) -> list[str]:
-    """The names that hold `words` among those in which letters beyond ASCII are: only Python folds them all."""
-    is_postgresql = connection.vendor == "postgresql"
-    is_ascii = (
-        "octet_length(tool) = char_length(tool)" if is_postgresql else "length(CAST(tool AS blob)) = length(tool)"
-    )
-    names = ", ".join(_COLUMNS)
-    sql = f"WITH rows ({names}) AS ({rows.sql}) SELECT DISTINCT tool FROM rows WHERE NOT {is_ascii}"  # noqa: S608 - see `events.statements`
-    return [name for (name,) in answer(sql, rows.parameters) if words in name.casefold()]
-
-
-def _statement(rows: Statement, condition: Statement, sort: str) -> Statement:
+def _statement(rows: Statement, condition: Statement, wanted: Wanted) -> Statement:
     """(what, server, tool, flags or a count, calls, errors, mean, place): the page, every server, and one row of all:
-    how many were found, there are, and wait. The last parameters are the page's size and where it begins."""
+    how many were found, there are, and wait; with words also the names beyond ASCII, whose letters only Python folds.
+    The last parameters are the page's size and where it begins."""
     sums = ", ".join(f"{sum_of(name)} AS {name}" for name in _COLUMNS[4:])
-    order = f"{_FIRST[sort]} {by_code_point('tool')}, {by_code_point('server')}"
+    order = f"{_FIRST[wanted.sort]} {by_code_point('tool')}, {by_code_point('server')}"
     calls, errors = whole("calls"), whole("errors")
+    names = "SELECT 'beyond', '', tool, 0, 0, 0, 0, 0 FROM every"
+    beyond = f"UNION ALL {names} WHERE NOT {_is_ascii()}" if wanted.words else ""
     sql = f"""
         WITH rows ({", ".join(_COLUMNS)}) AS ({rows.sql}),
         every AS (SELECT server, tool, MAX(flags) AS flags, MAX(changed_at) AS changed_at, {sums}
@@ -191,7 +193,8 @@ def _statement(rows: Statement, condition: Statement, sort: str) -> Statement:
         UNION ALL SELECT 'server', server, '', SUM(CASE WHEN (flags & {_GONE}) > 0 THEN 0 ELSE 1 END),
             {whole("SUM(calls)")}, {whole("SUM(errors)")}, 0, 0 FROM every GROUP BY server
         UNION ALL SELECT 'all', '', '', (SELECT COUNT(*) FROM found),
-            COUNT(*), SUM(CASE WHEN (flags & {_OPEN}) > 0 THEN 1 ELSE 0 END), 0, 0 FROM every"""  # noqa: S608 - as above
+            COUNT(*), SUM(CASE WHEN (flags & {_OPEN}) > 0 THEN 1 ELSE 0 END), 0, 0 FROM every
+        {beyond}"""  # noqa: S608 - see `events.statements`
     return Statement(sql, (*rows.parameters, *condition.parameters))
 
 

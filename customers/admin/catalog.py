@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from customers import entitlement_hooks
+from customers.admin import audit_filters
 from customers.admin.console import AuditedAdmin, ReadOnlyAdmin
 from customers.models import AuditChain, AuditEntry, Feature, Tier
 
@@ -41,10 +42,9 @@ class FeatureAdmin(AuditedAdmin):
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
     list_display = ("at", "actor", "action", "customer_public_id", "subject")
-    list_filter = ("action",)
+    list_filter = (audit_filters.SinceFilter, audit_filters.ActionFilter)
     search_fields = ("actor", "action", "customer_public_id", "subject")
     fields = ("at", "actor", "action", "customer_public_id", "subject", "details", "number", "previous", "hash")
-    date_hierarchy = "at"
 
 
 @admin.register(AuditChain)

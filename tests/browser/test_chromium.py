@@ -15,12 +15,19 @@ pytestmark = pytest.mark.browser
 
 def test_what_playwright_turns_off_stays_off(chromium: Browser) -> None:
     assert chromium.is_connected()
-    commands = [" ".join(each.cmdline()) for each in psutil.Process().children(recursive=True)]
+    commands = [_command(each) for each in psutil.Process().children(recursive=True)]
     [lists] = [
         found for each in commands if "--type=" not in each and (found := re.findall(r"--disable-features=(\S+)", each))
     ]
     assert len(lists) == 2, "Playwright's, and ours, which is the last"
     assert {*lists[0].split(",")} <= {*lists[1].split(",")} == {*FEATURES_OFF}
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # a zombie too: it has ended
+        return ""
 
 
 def test_what_was_opened_is_gone_afterwards() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +12,9 @@ from django.contrib.auth.models import Permission, User
 from django.db.models import Model
 from django.test import Client
 
-from customers import accounts, api_keys, device_codes, invitations, revocation, signing_keys
+from core.clock import now
+from customers import accounts, api_keys, audit, device_codes, invitations, revocation, signing_keys
+from customers.admin import audit_filters
 from customers.api_keys import Issued
 from customers.models import (
     ApiKey,
@@ -215,6 +217,26 @@ def test_the_audit_log_is_only_to_look_at(console: Client, issued: Issued) -> No
     assert bulk.status_code in {302, 403} or "delete" not in bulk.content.decode()
     assert AuditEntry.objects.filter(pk=entry.pk, action=entry.action).exists()
     assert console.get(f"{CONSOLE}/auditentry/add/").status_code == 403
+
+
+def test_the_audit_log_is_narrowed_by_time_and_action_and_reads_no_more_than_the_newest_for_it(
+    console: Client, issued: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_ago = audit.record("old.act", subject="thing:1", at=now() - timedelta(days=40))
+    lately = audit.record("new.act", subject="thing:2", at=now() - timedelta(days=3))
+    for query, found in {
+        "": 2,
+        "since=30d": 1,
+        "since=24h": 0,
+        "action=old.act": 1,
+        "since=7d&action=old.act": 0,
+    }.items():
+        page = everything_on(console, f"{CONSOLE}/auditentry/?q=thing&{query}")
+        assert sum(each.subject in page for each in (long_ago, lately)) == found, query
+    monkeypatch.setattr(audit_filters, "NEWEST", 1)
+    offered = everything_on(console, f"{CONSOLE}/auditentry/?q=nothing")
+    assert "action=new.act" in offered
+    assert "action=old.act" not in offered
 
 
 def test_the_console_has_a_policy_of_its_own_and_other_pages_the_strict_one(console: Client) -> None:
