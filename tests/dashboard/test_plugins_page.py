@@ -198,4 +198,4 @@ def test_another_customers_machine_is_absent_and_a_member_removes_none(
 
 def test_a_customer_without_a_machine_is_told_the_next_step(browser: Client, now: datetime) -> None:
     accounts.create_customer("Nobody", "free", at=now)
-    assert "km-client init" in page(browser, "/app/settings/machines")
+    assert "km-client login" in page(browser, "/app/settings/machines")

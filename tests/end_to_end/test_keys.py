@@ -73,4 +73,4 @@ def test_no_key_at_all_harms_no_stream_and_is_said(laptop: Laptop, session_id: s
     with RawClient(laptop.monitor_command(*ECHO, session_id=session_id), laptop.environment) as client:
         converse(client)
     doctor = laptop.km("doctor")
-    assert doctor.returncode != 0 and "km-client init" in doctor.stdout
+    assert doctor.returncode != 0 and "km-client login" in doctor.stdout

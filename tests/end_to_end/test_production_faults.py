@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("production")]
 
 BETWEEN = 20  # batches acknowledged between one fault and the next
 DOWN_SECONDS = 3.0
-REVOKED_SECONDS = 2.0  # a process asks Redis once a second
+REVOKED_SECONDS = 5.0  # a process asks Redis once a second, on a machine that runs other tests beside this one
 AT_ONCE_SECONDS = 0.5  # what a request may take on a busy machine and still not have waited for anybody
 FREE_A_DAY, NOISY_BATCH, OTHERS = 1000, 200, 99
 

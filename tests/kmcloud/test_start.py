@@ -84,9 +84,14 @@ def test_a_command_collects_garbage_and_not_in_what_was_loaded(tmp_path: Path) -
     assert kept > 50_000
 
 
-def test_what_is_hidden_from_a_library_is_there_for_everybody_else() -> None:
-    with without("colorsys", "json"):
+def test_what_is_hidden_from_a_library_is_there_for_everybody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "km_nobody_loaded_this.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    with without("km_nobody_loaded_this", "json"):
         assert importlib.import_module("json") is json
         with pytest.raises(ModuleNotFoundError):
-            importlib.import_module("colorsys")
-    assert importlib.import_module("colorsys").__name__ == "colorsys"
+            importlib.import_module("km_nobody_loaded_this")
+    assert importlib.import_module("km_nobody_loaded_this").__name__ == "km_nobody_loaded_this"
+    monkeypatch.delitem(sys.modules, "km_nobody_loaded_this")
