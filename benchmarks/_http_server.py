@@ -34,7 +34,10 @@ def answer(connection: socket.socket) -> None:
     large = b""
     while True:
         while b"\r\n\r\n" not in data:
-            more = connection.recv(65536)
+            try:
+                more = connection.recv(65536)
+            except ConnectionResetError:  # it left without a word
+                return
             if not more:
                 return
             data += more
