@@ -20,6 +20,7 @@ from collections.abc import Iterator
 
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
+from km_protocol.unseen import UNSEEN
 
 MAX_DEPTH = 200  # deeper than any honest message; indentation grows with depth, so a hostile one would fill memory
 INDENT = "  "
@@ -32,11 +33,6 @@ _PIECE = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 CLASS = {"key": "k", "string": "s", "number": "n", "word": "w", "open": "p", "close": "p", "comma": "p", "colon": "p"}
-UNSEEN = re.compile(  # with fillers, variation selectors, tags, and lone surrogates
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
-    "\u2060-\u206f\u2800\u3164\ud800-\udfff\ufe00-\ufe0e\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
-)
-
 _CONTROLS = bytes(code for code in range(128) if UNSEEN.match(chr(code)))
 
 

@@ -17,8 +17,9 @@ from typing import NamedTuple
 import msgspec
 from django.utils.html import escape
 from django.utils.safestring import SafeString
+from km_protocol.unseen import UNSEEN
 
-from dashboard.json_view import INDENT, UNSEEN, has_unseen, visible
+from dashboard.json_view import INDENT, has_unseen, visible
 
 MAX_CHARACTERS = 32 * 1024 * 1024  # twice the longest message that is stored
 MAX_UNSEEN = 20_000  # a megabyte of markup

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from km_protocol import replay
 
 register = template.Library()
 
@@ -100,17 +101,8 @@ def share(part: int, whole: int) -> str:
 
 @register.filter
 def offset(at: datetime, start: datetime) -> str:
-    """How long after `start` something happened, to the millisecond: `+0.004`, `+1:23.004`, `+2:05:00.120`."""
-    milliseconds = round((at - start) / timedelta(milliseconds=1))
-    sign, milliseconds = ("−", -milliseconds) if milliseconds < 0 else ("+", milliseconds)
-    whole, thousandths = divmod(milliseconds, 1000)
-    minutes, seconds = divmod(whole, 60)
-    hours, minutes_left = divmod(minutes, 60)
-    if not minutes:
-        return f"{sign}{seconds}.{thousandths:03d}"
-    if not hours:
-        return f"{sign}{minutes}:{seconds:02d}.{thousandths:03d}"
-    return f"{sign}{hours}:{minutes_left:02d}:{seconds:02d}"
+    """How long after `start` something happened: `+0.004`, `+1:23.004`, `+2:05:00`."""
+    return replay.offset(at - start)
 
 
 @register.filter

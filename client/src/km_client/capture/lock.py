@@ -2,6 +2,7 @@
 
     fd = os.open(path, os.O_RDWR | os.O_CREAT)
     if hold(fd): …                 # until the file is closed or the process ends, however it ends
+    if hold_within(fd, 5.0): …     # the same, after some waiting for another's end
     is_held(path)                  # asked by others; changes nothing
 
 POSIX: `flock`. Windows: one byte far beyond the file's end, because locked bytes cannot be read there (untested).
@@ -11,7 +12,10 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
+
+_TRY_AGAIN_SECONDS = 0.01
 
 if sys.platform == "win32":
     import msvcrt
@@ -36,6 +40,16 @@ else:
 def hold(fd: int) -> bool:
     """Take the lock and keep it while `fd` is open; `False` if another process has it."""
     return _taken(fd, shared=False)
+
+
+def hold_within(fd: int, seconds: float) -> bool:
+    """`hold`, tried again for `seconds` while another process has it."""
+    deadline = time.monotonic() + seconds
+    while not hold(fd):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_TRY_AGAIN_SECONDS)
+    return True
 
 
 def share(fd: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from km_client.completing.grammar import PROGRAMS, Command, Option, verbs
+from km_client.completing.grammar import PROGRAMS, Command, Option, filled, verbs
 
 # `-o filenames` for files alone: with it, a verb would get a `/` where a directory happens to have its name.
 _TEMPLATE = """\
@@ -61,10 +61,7 @@ def script(commands: list[Command]) -> str:
         "FILES": _alternatives(each for each in commands if each.files),
         "PROGRAMS": " ".join(PROGRAMS),
     }
-    text = _TEMPLATE
-    for name, part in parts.items():
-        text = text.replace(f"@{name}@", part)
-    return text
+    return filled(_TEMPLATE, parts)
 
 
 def _values(commands: Iterable[Command]) -> Iterable[str]:

@@ -12,6 +12,7 @@ import argparse
 import importlib
 import re
 from argparse import REMAINDER, Action, ArgumentParser
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from km_client.cli import VERBS
@@ -87,6 +88,13 @@ def grammar() -> list[Command]:
 def verbs(commands: list[Command]) -> list[Command]:
     """Those that stand right after the program's name."""
     return [each for each in commands if len(each.words) == 1]
+
+
+def filled(template: str, parts: Mapping[str, str]) -> str:
+    """`template` with each `@NAME@` replaced by the part of that name."""
+    for name, part in parts.items():
+        template = template.replace(f"@{name}@", part)
+    return template
 
 
 def _collect(words: tuple[str, ...], purpose: str, parser: ArgumentParser, found: list[Command]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from km_client.completing.grammar import PROGRAMS, Command, verbs
+from km_client.completing.grammar import PROGRAMS, Command, filled, verbs
 
 _TEMPLATE = """\
 # For $PROFILE: km-client completion powershell | Out-String | Invoke-Expression
@@ -51,10 +51,7 @@ def script(commands: list[Command]) -> str:
         ),
         "VERBS": _list(each.words[0] for each in verbs(commands)),
     }
-    text = _TEMPLATE
-    for name, part in parts.items():
-        text = text.replace(f"@{name}@", part)
-    return text
+    return filled(_TEMPLATE, parts)
 
 
 def _values(commands: Iterable[Command]) -> Iterable[str]:

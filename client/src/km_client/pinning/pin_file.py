@@ -16,7 +16,6 @@ import hashlib
 import json
 import os
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,6 @@ FORMAT = 1
 MAX_FILE_BYTES = 64 * 1024 * 1024  # twice what the limits of `pins` allow; anything larger is no file of ours
 MAX_SERVERS = 1_000  # the one that was not heard of for longest is forgotten for a new one
 LOCK_SECONDS = 5.0
-LOCK_STEP_SECONDS = 0.01
 
 
 def path_of(identity: Identity) -> Path:
@@ -92,12 +90,9 @@ def _locked(path: Path) -> Iterator[None]:
         message = f"{path.parent} cannot be used: {error.strerror}"
         raise ClientError("bad_pins", message, "correct its permissions, or set KM_DATA_DIR") from None
     try:
-        deadline = time.monotonic() + LOCK_SECONDS
-        while not lock.hold(fd):
-            if time.monotonic() > deadline:
-                message = f"another program keeps {path.parent / 'lock'}"
-                raise ClientError("bad_pins", message, "end it, and try again")
-            time.sleep(LOCK_STEP_SECONDS)
+        if not lock.hold_within(fd, LOCK_SECONDS):
+            message = f"another program keeps {path.parent / 'lock'}"
+            raise ClientError("bad_pins", message, "end it, and try again")
         yield
     finally:
         os.close(fd)

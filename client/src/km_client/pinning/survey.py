@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from km_client import paths
 from km_client.check import Check
 from km_client.errors import ClientError
+from km_client.output import many
 from km_client.pinning import pin_file, wording
 from km_client.pinning.pins import Change, Pins
 
@@ -43,7 +44,7 @@ def words() -> str:
     if not found:
         return "no list of tools was seen yet"
     count = sum(len(server.pins.pinned) for server in found if server.pins)
-    said = f"{_counted(count, 'tool')} of {_counted(len(found), 'server')} pinned"
+    said = f"{many(count, 'tool')} of {many(len(found), 'server')} pinned"
     changed = [f"{len(server.changes):,} of `{server.name}`" for server in found if server.changes]
     unread = [f"{server.path} cannot be read" for server in found if server.problem]
     said += f"; changed: {', '.join(changed)}: `km-client tools diff` shows how" if changed else ""
@@ -91,10 +92,6 @@ def find(word: str) -> Server:
         raise ClientError("two_servers", f"{len(named)} servers are called `{word}`", f"give one of {keys}")
     hint = "`km-client tools` lists them; a server is known once a client has listed its tools"
     raise ClientError("unknown_server", f"no tools of a server `{word}` are pinned in {paths.pins_dir()}", hint)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _server(path: Path) -> Server | None:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
+
+from km_protocol.unseen import UNSEEN
 
 from km_client.pinning import definitions
 from km_client.pinning.pins import Change, Pin, Pins
@@ -23,10 +24,6 @@ WORDS = {
     "changed": "has another definition",
     "removed": "is not there any more",
 }
-UNSEEN = re.compile(  # as on the dashboard: with fillers, variation selectors, tags, and lone surrogates
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
-    "\u2060-\u206f\u2800\u3164\ud800-\udfff\ufe00-\ufe0e\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
-)
 
 
 def visible(text: str) -> str:

@@ -9,7 +9,6 @@ The lock dies with its holder.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,6 @@ from km_client.capture import lock
 from km_client.registry.errors import RegistryError
 
 WAIT_SECONDS = 90.0  # a refresh and one large download
-_POLL_SECONDS = 0.02
 
 
 @contextmanager
@@ -32,16 +30,9 @@ def alone(path: Path, *, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
         message = f"{error.filename}: {error.strerror}"
         raise RegistryError("registry_disk", message, "see that the data directory can be written to") from None
     try:
-        _take(fd, wait_seconds)
+        if not lock.hold_within(fd, wait_seconds):
+            message = f"another process has been at the plugins for {wait_seconds:g} s"
+            raise RegistryError("registry_busy", message, "wait until it ends, or end it")
         yield
     finally:
         os.close(fd)
-
-
-def _take(fd: int, wait_seconds: float) -> None:
-    deadline = time.monotonic() + wait_seconds
-    while not lock.hold(fd):
-        if time.monotonic() > deadline:
-            message = f"another process has been at the plugins for {wait_seconds:g} s"
-            raise RegistryError("registry_busy", message, "wait until it ends, or end it")
-        time.sleep(_POLL_SECONDS)

@@ -48,7 +48,7 @@ class Tape:
         self._number = number
         self._session_id = value(head.headers, SESSION_ID)
         self._endpoint_key = b"sse:" + head.target
-        self.is_mcp = self._is_mcp = is_mcp(head, endpoint) or runs.has_session(self._endpoint_key)
+        self.is_mcp = is_mcp(head, endpoint) or runs.has_session(self._endpoint_key)
         self._run: Run | None = None
         self._is_initialize = self._is_legacy_stream = False
         self._copy = Copy(room, value(head.headers, b"content-encoding"))
@@ -58,12 +58,12 @@ class Tape:
         self._is_told = self._has_response = False
 
     def request(self, data: bytes) -> None:
-        if self._is_mcp and self._head.method == b"POST":
+        if self.is_mcp and self._head.method == b"POST":
             self._copy.add(data)
 
     def request_ended(self) -> None:
         """The request was sent on as a whole."""
-        if not self._is_mcp or not self._copy.size:
+        if not self.is_mcp or not self._copy.size:
             return
         content = self._copy.content
         if not self._has_session and len(content) <= LOOKED_AT_BYTES and is_initialize(content):
@@ -77,7 +77,7 @@ class Tape:
 
     def response(self, head: ResponseHead) -> None:
         """The head of the answer, not an interim one."""
-        if not self._is_mcp:
+        if not self.is_mcp:
             return
         self._answer = head
         self._copy.drop()
@@ -91,7 +91,7 @@ class Tape:
             self._runs.bind(session_id, self._run)
 
     def data(self, data: bytes) -> None:
-        if not self._is_mcp:
+        if not self.is_mcp:
             return
         if self._events is None:
             self._copy.add(data)
@@ -103,7 +103,7 @@ class Tape:
     def ended(self) -> None:
         """The answer was sent on as a whole."""
         head = self._answer
-        if not self._is_mcp or head is None:
+        if not self.is_mcp or head is None:
             return
         if self._events is None:
             self._whole_answer(head)
@@ -118,12 +118,12 @@ class Tape:
 
     def failed(self, problem: str) -> None:
         """There is no answer, or no whole one."""
-        if self._is_mcp and not self._is_told:
+        if self.is_mcp and not self._is_told:
             self._tell(FAILURE, self._status() | {"problem": problem})
 
     def client_left(self) -> None:
         """The client closed the connection before the end. In 2026-07-28 that cancels the request."""
-        if self._is_mcp and self._head.method == b"POST" and not self._is_told and not self._has_response:
+        if self.is_mcp and self._head.method == b"POST" and not self._is_told and not self._has_response:
             self._tell(NOTE, {"problem": "the client closed the connection before the answer was complete"})
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from itertools import chain
 
 from rich.text import Text
 
-from km_client.output import printable, size
+from km_client.output import many, printable, size
 from km_client.watching.tally import percentile
 from km_client.watching.top.board import Board, Mistake, Shown, Watched, spark
 
@@ -57,7 +57,7 @@ def summary(board: Board, now: datetime, problems: dict[str, str], *, is_paused:
         f"{live} live",
         f"{rate:.1f} calls/s",
         f"p50 {taken(percentile(durations, 0.5))}  p95 {taken(percentile(durations, 0.95))}",
-        f"{errors} error{'' if errors == 1 else 's'}",
+        many(errors, "error"),
     ]
     text = Text.assemble(("PAUSED" if is_paused else "km-client top", "bold reverse" if is_paused else "bold"), "  ")
     text.append(" · ".join(parts))
