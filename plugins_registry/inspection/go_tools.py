@@ -66,8 +66,9 @@ def run(inspection: Inspection, arguments: list[str]) -> box.Finished:
     if go is None:
         raise ToolMissingError("`go` is not installed")
     root = go.resolve().parent.parent
-    cache = inspection.scratch / "go-build"
-    if arguments[0] in _COMPILING and not cache.exists():
+    compiles = arguments[0] in _COMPILING
+    cache = inspection.scratch / ("go-build" if compiles else "go-list")  # apart: the first begins with what is compiled
+    if compiles and not cache.exists():
         _begin(cache, root, inspection)
     cache.mkdir(exist_ok=True)
     return box.run(

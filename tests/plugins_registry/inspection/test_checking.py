@@ -101,6 +101,7 @@ def test_a_go_plugin_is_vetted_built_and_tried_without_a_network(submitted: Subm
 def test_a_go_plugins_checks_begin_with_the_standard_library_of_the_service_and_compile_none(tmp_path: Path) -> None:
     code = {"main.go": "package main\n\nfunc main() { println(1) }\n", "go.mod": "module example.com/x\n\ngo 1.24\n"}
     inspection = Inspection(source(tmp_path / "a", code, "go").resolve(), None, None, None, tmp_path, SURROUNDINGS)
+    assert [each for each in go_tools.listed(inspection) if each.severity != "info"] == []  # as in a scan: before it
     go_tools.run(inspection, ["build", "-trimpath", "-o", str(tmp_path / "built"), "."])
     assert (tmp_path / "built").is_file()
     kept = {path.name for path in (tmp_path / "go-build").rglob("*-d")}
