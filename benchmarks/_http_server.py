@@ -1,6 +1,8 @@
-"""What the HTTP benchmark talks to, and compares with: a server of raw bytes, and a pump that reads none of them.
+"""What the HTTP benchmarks talk to, and compare with: a server of raw bytes, and a pump that reads none of them.
 
-    python -m benchmarks._http_server             answers a POST by its length; `/stream` with events, each timed
+    python -m benchmarks._http_server             answers a POST by its length; `/stream` with events, each timed;
+                                                  `/tools` with `TOOLS`
+    python -m benchmarks._http_server stdio       answers each line with `TOOLS`
     python -m benchmarks._http_server pump PORT   passes the bytes of each connection on to that port, unread
 
 Either prints the port it listens on.
@@ -8,17 +10,31 @@ Either prints the port it listens on.
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 import threading
 import time
 
 SMALL = b'{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"' + b"x" * 520 + b'"}],"isError":false}}'
+TOOLS = 100
 EVENTS = 50
 GAP_SECONDS = 0.004
 
 
+def list_of_tools() -> bytes:
+    """An answer to `tools/list` of the size that large servers give: 790 bytes a tool."""
+    words = "Reads what the arguments name and answers with it, as it is, in parts where it is long. "
+    fields = {name: {"type": "string", "description": words} for name in ("path", "owner", "branch")}
+    schema = {"type": "object", "properties": fields, "required": ["path"], "additionalProperties": False}
+    tools = [{"name": f"tool_{n}", "description": words * 3, "inputSchema": schema} for n in range(TOOLS)]
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}}, separators=(",", ":")).encode()
+
+
 def main() -> None:
+    if sys.argv[1:] == ["stdio"]:
+        answer_lines()
+        return
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
     serve = answer if len(sys.argv) < 2 else lambda connection: pump_both(connection, int(sys.argv[2]))
@@ -28,10 +44,18 @@ def main() -> None:
         threading.Thread(target=serve, args=(connection,), daemon=True).start()
 
 
+def answer_lines() -> None:
+    line = list_of_tools() + b"\n"
+    while sys.stdin.buffer.readline():
+        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+
+
 def answer(connection: socket.socket) -> None:
     """Serve requests until the client leaves."""
     data = b""
     large = b""
+    tools = list_of_tools()
     while True:
         while b"\r\n\r\n" not in data:
             try:
@@ -49,6 +73,8 @@ def answer(connection: socket.socket) -> None:
             left -= len(connection.recv(min(left, 262144)))
         if b" /stream" in head:
             stream(connection)
+        elif b" /tools" in head:
+            connection.sendall(json_head(len(tools)) + tools)
         elif length > 1_000_000:
             large = large or SMALL[:60] + b"x" * (length - 60)
             connection.sendall(json_head(len(large)) + large)

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -51,9 +52,9 @@ class Contender:
         self.delays_ms: list[float] = []
         self.large_ms: list[float] = []
 
-    def post(self, body: bytes) -> None:
-        head = b"POST /mcp HTTP/1.1\r\nHost: %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-        self.connection.sendall(head % (self.host, len(body)) + body)
+    def post(self, body: bytes, path: bytes = b"/mcp") -> None:
+        head = b"POST %b HTTP/1.1\r\nHost: %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        self.connection.sendall(head % (path, self.host, len(body)) + body)
         data = b""
         while b"\r\n\r\n" not in data:
             data += self.connection.recv(65536)
@@ -108,9 +109,7 @@ def main() -> int:
         monitor = [str(Path(sys.executable).with_name("km-client")), "monitor", "--listen", "127.0.0.1:0"]
         ours = monitored(monitor, server, environment, stack)
         contenders = [Contender("direct", server), Contender("pump", pump), Contender("km_client", ours)]
-        Path(home, "hold").mkdir()
-        Path(home, "hold", "config.toml").write_text('[tools]\non_change = "hold"\n')
-        holding = environment | {"KM_CONFIG_DIR": f"{home}/hold"}
+        holding = held(home, environment)
         contenders.append(Contender("km_client_hold", monitored(monitor, server, holding, stack)))
         take_turns(contenders, "call", 2)
         for contender in contenders:
@@ -128,9 +127,18 @@ def main() -> int:
     return 0 if all(met.values()) else 1
 
 
-def monitored(monitor: list[str], server: int, environment: dict[str, str], stack: ExitStack) -> int:
+def held(home: str, environment: dict[str, str]) -> dict[str, str]:
+    """The environment of a monitor that holds changed tools."""
+    Path(home, "hold").mkdir()
+    Path(home, "hold", "config.toml").write_text('[tools]\non_change = "hold"\n')
+    return environment | {"KM_CONFIG_DIR": f"{home}/hold"}
+
+
+def monitored(
+    monitor: list[str], server: int, environment: dict[str, str], stack: ExitStack, path: str = "/mcp"
+) -> int:
     """The port of a proxy before `server`."""
-    said = started([*monitor, "--url", f"http://127.0.0.1:{server}/mcp"], environment, stack)
+    said = started([*monitor, "--url", f"http://127.0.0.1:{server}{path}"], environment, stack)
     return int(json.loads(said)["listening"].rpartition(":")[2].partition("/")[0])
 
 
@@ -143,11 +151,11 @@ def started(command: list[str], environment: dict[str, str], stack: ExitStack) -
     return process.stdout.readline().decode()
 
 
-def take_turns(contenders: list[Contender], action: str, rounds: int) -> None:
+def take_turns(contenders: Sequence[object], action: str, rounds: int) -> None:
     """Each round begins with another one."""
     for number in range(rounds):
         first = number % len(contenders)
-        for contender in contenders[first:] + contenders[:first]:
+        for contender in [*contenders[first:], *contenders[:first]]:
             getattr(contender, action)()
 
 

@@ -28,11 +28,16 @@ class MissingBody(InvalidRequest):
 
 def read(request: HttpRequest | Request, shape: type[Shape]) -> Shape:
     """The body of `request` as a `shape`. Raises `MissingBody`, `InvalidRequest`, `PayloadTooLarge`."""
+    return decode(raw(request), shape)
+
+
+def raw(request: HttpRequest | Request) -> bytes:
+    """The body of `request` as it came. Raises `PayloadTooLarge`."""
     try:
         body: bytes = request.body
     except RequestDataTooBig as error:
-        raise PayloadTooLarge(str(error), "this address takes a small JSON object") from None
-    return decode(body, shape)
+        raise PayloadTooLarge(str(error), "this address takes a small body") from None
+    return body
 
 
 def decode(body: bytes, shape: type[Shape]) -> Shape:

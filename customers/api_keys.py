@@ -71,8 +71,13 @@ def issue(
     if expires_at is not None and expires_at <= at:
         raise InvalidRequest("`expires_at` is in the past", "give a later moment, or leave it out")
     if live(customer, at=at).count() >= MAX_LIVE_KEYS:
-        raise InvalidRequest(f"{customer.name} has {MAX_LIVE_KEYS} keys in use", "revoke the ones nobody uses")
+        raise no_room(customer)
     return _create(customer, name, at=at, kind=kind, scopes=granted, expires_at=expires_at, actor=actor)
+
+
+def no_room(customer: Customer) -> InvalidRequest:
+    """What is raised where a key more would be one too many."""
+    return InvalidRequest(f"{customer.name} has {MAX_LIVE_KEYS} keys in use", "revoke the ones nobody uses")
 
 
 def find(secret: str) -> ApiKey:

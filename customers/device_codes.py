@@ -14,17 +14,16 @@ neither does whoever polls after the end. The key is of the kind `inst`, one for
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
 
 from core.errors import Forbidden, InvalidRequest
-from customers import api_keys, audit, machines
+from customers import api_keys, audit, machines, user_codes
 from customers.api_keys import Issued
 from customers.errors import PollRefused, UnknownUserCode
 from customers.members import actor_of
@@ -36,14 +35,13 @@ GOOD_FOR = timedelta(minutes=10)
 OVER = "expired_token"
 """Also what an unknown code is told, and one that was redeemed: polling it tells nobody which it was."""
 NOT_YOURS = "invalid_grant"
+DENIED, TOO_FAST = "access_denied", "slow_down"
 
 INTERVAL_SECONDS = 5  # RFC 8628 §3.2
 SLOWER_BY_SECONDS = 5  # §3.5: this much for each poll that came too early, and all after it
 MAX_INTERVAL_SECONDS = 60
 EARLY = timedelta(milliseconds=500)  # what two clocks and a network may take off an interval that was kept
 KEY_LIFETIME = timedelta(days=365)
-ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"  # §6.1: no vowels, so no words; 20^8 is 34 bits
-CODE_LENGTH = 8
 ASKABLE = (*DEFAULT_SCOPES, Scope.PLUGINS_SUBMIT)
 """What a login may ask for: it cannot make further keys."""
 
@@ -87,12 +85,12 @@ def start(asking: Asking, *, address: str, at: datetime) -> Codes:
         "scopes": scopes,
     }
     while True:
-        device_code, user_code = secrets.token_urlsafe(32), _new_user_code()
+        device_code, user_code = secrets.token_urlsafe(32), user_codes.new()
         try:
             with transaction.atomic():
                 grant = DeviceGrant.objects.create(
                     device_digest=_device_digest(device_code),
-                    user_digest=_user_digest(user_code),
+                    user_digest=user_codes.digest(user_code),
                     interval=INTERVAL_SECONDS,
                     created_at=at,
                     expires_at=at + GOOD_FOR,
@@ -100,16 +98,12 @@ def start(asking: Asking, *, address: str, at: datetime) -> Codes:
                 )
         except IntegrityError:  # one in 25 billion for each login of the last day
             continue
-        return Codes(grant, device_code, f"{user_code[:4]}-{user_code[4:]}")
+        return Codes(grant, device_code, user_code)
 
 
 def waiting(user_code: str, *, at: datetime) -> DeviceGrant:
     """The login that waits for a decision, by the code a person typed. Raises `UnknownUserCode`, whatever is wrong."""
-    code = "".join(each for each in user_code.upper() if each.isalnum())
-    found = None
-    if len(code) == CODE_LENGTH and set(code) <= set(ALPHABET):
-        rows = DeviceGrant.objects.filter(approved_at=None, denied_at=None, expires_at__gt=at)
-        found = rows.filter(user_digest=_user_digest(code)).first()
+    found = _under(user_code, at).filter(approved_at=None, denied_at=None).first()
     if found is None:
         raise UnknownUserCode(
             "no login waits under this code", "read it again on the machine; it is good for ten minutes, and once"
@@ -117,25 +111,40 @@ def waiting(user_code: str, *, at: datetime) -> DeviceGrant:
     return found
 
 
+def decided(user_code: str, *, by: Member, at: datetime) -> DeviceGrant | None:
+    """The login that `by` said yes or no to a moment ago: who presses twice is told what came of it."""
+    rows = _under(user_code, at).filter(Q(customer=by.customer) | Q(customer=None))
+    return rows.filter(decided_by=actor_of(by)).first()
+
+
 def decide(grant: DeviceGrant, *, approved: bool, by: Member, at: datetime) -> None:
-    """Let the machine in for the customer of `by`, or not. Raises `Forbidden`, `UnknownUserCode` when it is over."""
+    """Let the machine in for the customer of `by`, or not; `grant` is then as it was decided. Raises `UnknownUserCode`
+    when it is over, `Forbidden`, and `InvalidRequest` without room for its key: it waits on, so that room can be made.
+    """
     if Permission.WORK not in permissions_of(by.role):
         raise Forbidden(f"the role `{by.role}` may not log machines in", "ask an owner of your organisation")
-    decided = {"approved_at": at, "customer": by.customer} if approved else {"denied_at": at}
+    if approved:
+        _check_room(by.customer, grant.machine, at)
+    actor = actor_of(by)
+    columns = {"approved_at": at, "customer": by.customer} if approved else {"denied_at": at}
     with transaction.atomic():
         still = DeviceGrant.objects.filter(pk=grant.pk, approved_at=None, denied_at=None, expires_at__gt=at)
-        if still.update(decided_by=actor_of(by), **decided) != 1:
+        if still.update(decided_by=actor, **columns) != 1:
+            grant.refresh_from_db()
+            if grant.decided_by == actor and grant.customer in (by.customer, None):
+                return  # the same person pressed twice at once
             raise UnknownUserCode("this login is over", "begin again on the machine")
         audit.record(
             "device_login.approved" if approved else "device_login.denied",
             subject=f"device_login:{grant.public_id}",
             at=at,
-            actor=actor_of(by),
+            actor=actor,
             customer=by.customer,
             machine=grant.name,
             address=grant.address,
             scopes=grant.scopes,
         )
+    grant.refresh_from_db()
 
 
 def redeem(device_code: str, *, at: datetime, client: str | None = None) -> Issued:
@@ -166,14 +175,14 @@ def _why_not_yet(grant: DeviceGrant | None, at: datetime) -> PollRefused | None:
     if grant is None or grant.redeemed_at is not None or grant.expires_at <= at:
         return PollRefused(OVER)
     if grant.denied_at is not None:
-        return PollRefused("access_denied")
+        return PollRefused(DENIED)
     is_early = grant.polled_at is not None and at < grant.polled_at + timedelta(seconds=grant.interval) - EARLY
     grant.polled_at = at
     if is_early:
         grant.interval = min(grant.interval + SLOWER_BY_SECONDS, MAX_INTERVAL_SECONDS)
     grant.save(update_fields=["polled_at", "interval"])
     if is_early:
-        return PollRefused("slow_down", grant.interval)
+        return PollRefused(TOO_FAST, grant.interval)
     return None if grant.approved_at is not None else PollRefused("authorization_pending", grant.interval)
 
 
@@ -198,24 +207,37 @@ def _issue(grant: DeviceGrant, customer: Customer, at: datetime) -> Issued:
 
 def _end_earlier_login(customer: Customer, machine: str, *, by: str, at: datetime) -> None:
     """A machine has one login: the key that the last one gave it is of no use any more."""
-    before = Machine.objects.filter(customer=customer, machine=machine).exclude(machine="").first()
-    key = ApiKey.objects.filter(customer=customer, public_id=before.key_id).first() if before else None
-    if key is not None and api_keys.is_login(key):
+    if key := _earlier_login(customer, machine):
         api_keys.revoke(key, at=at, actor=by, reason="its machine logged in again")
 
 
-def _new_user_code() -> str:
-    return "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
+def _earlier_login(customer: Customer, machine: str) -> ApiKey | None:
+    before = Machine.objects.filter(customer=customer, machine=machine).exclude(machine="").first()
+    key = ApiKey.objects.filter(customer=customer, public_id=before.key_id).first() if before else None
+    return key if key is not None and api_keys.is_login(key) else None
+
+
+def _check_room(customer: Customer, machine: str, at: datetime) -> None:
+    """Whoever confirms can do something about it; the machine, which would be told later, cannot."""
+    if customer.suspended_at is not None:
+        raise Forbidden(f"{customer.name} is suspended", "ask whoever runs this server why")
+    used = api_keys.live(customer, at=at)
+    if earlier := _earlier_login(customer, machine):
+        used = used.exclude(pk=earlier.pk)
+    if used.count() >= api_keys.MAX_LIVE_KEYS:
+        raise api_keys.no_room(customer)
+
+
+def _under(user_code: str, at: datetime) -> QuerySet[DeviceGrant]:
+    """What is not over yet under a code as a person typed it: one row, or none."""
+    code = user_codes.read(user_code)
+    rows = DeviceGrant.objects.filter(expires_at__gt=at)
+    return rows.none() if code is None else rows.filter(user_digest=user_codes.digest(code))
 
 
 def _device_digest(code: str) -> str:
     """256 random bits need no pepper."""
     return hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _user_digest(code: str) -> str:
-    """34 bits do: without the pepper, a stolen table would give the codes away within the minute."""
-    return hmac.new(settings.API_KEY_PEPPER, f"user-code:{code}".encode(), hashlib.sha256).hexdigest()
 
 
 def _shown(text: str) -> str:

@@ -12,14 +12,14 @@ Text = Annotated[str, msgspec.Meta(max_length=200)]
 
 
 class StartRequest(msgspec.Struct):
-    """Who asks, in its own words; all of it may be left out, and other fields are ignored."""
+    """Who asks, in its own words; all of it may be left out or null, and other fields are ignored."""
 
-    clientId: Text = ""
-    clientName: Text = ""
-    machine: Text = ""
-    machineName: Text = ""
-    os: Text = ""
-    scopes: Annotated[list[Text], msgspec.Meta(max_length=20)] = []
+    clientId: Text | None = None
+    clientName: Text | None = None
+    machine: Text | None = None
+    machineName: Text | None = None
+    os: Text | None = None
+    scopes: Annotated[list[Text], msgspec.Meta(max_length=20)] | None = None
 
 
 class DeviceCodes(msgspec.Struct):
@@ -54,6 +54,7 @@ class PollRefusal(msgspec.Struct, omit_defaults=True):
 
     error: str
     interval: int | None = None
+    error_description: str = ""
 
 
 class DeviceAuthorization(msgspec.Struct):

@@ -123,6 +123,12 @@ class UnknownUserCode(NotFound):
     code = "unknown_user_code"
 
 
+class OtherCustomer(ApiError):
+    """A form that was shown for one customer came from somebody who looks at another by now."""
+
+    status, code = 409, "other_customer"
+
+
 class PollRefused(ApiError):
     """What a machine is answered until its login is confirmed: one of RFC 8628's words, and the seconds to wait."""
 

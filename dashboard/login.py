@@ -22,7 +22,7 @@ from django.urls import reverse
 
 from core.clock import now
 from core.errors import Forbidden, TooManyRequests
-from core.throttling import FailureLimit, address_of
+from core.throttling import FailureLimit, address_of, network_of
 from dashboard.boundary import problem
 
 WINDOW = timedelta(minutes=15)
@@ -48,7 +48,7 @@ def count_guess(request: HttpRequest | None, name: str, *, at: datetime) -> None
 
 def _limits(request: HttpRequest | None, name: str) -> list[tuple[FailureLimit, str]]:
     address = address_of(request) if request is not None else ""
-    return [(PER_ACCOUNT, f"{name} {address}"), (PER_ADDRESS, address)]
+    return [(PER_ACCOUNT, f"{name} {network_of(address)}"), (PER_ADDRESS, address)]
 
 
 class SignInForm(AuthenticationForm):

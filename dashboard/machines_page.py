@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 from core.clock import now
 from customers import machines
 from customers.members import actor_of
-from customers.models import Customer, Machine
+from customers.models import ApiKey, Customer, Machine
 from customers.permissions import Permission
 from dashboard import boundary, plugin_words
 from dashboard.boundary import member_act, member_page
@@ -49,7 +49,7 @@ def shown(request: HttpRequest, customer: Customer, machine_id: str) -> HttpResp
         "machine": row,
         "plugins": [(each, plugin_words.standing(each)) for each in machines.plugins_of(row)],
         "key": key,
-        "key_works": key is not None and key.revoked_at is None,
+        "key_works": key is not None and _works(key),
         "others": machines.others_with_its_key(row),
         "is_away": at - row.last_seen_at > machines.AWAY_AFTER,
         "may_manage": boundary.may(request, Permission.MANAGE_KEYS),
@@ -63,9 +63,22 @@ def remove(request: HttpRequest, customer: Customer, machine_id: str) -> HttpRes
     """Forget it, and with `revoke_key` refuse the key it came with."""
     revoke_key, actor = "revoke_key" in request.POST, actor_of(boundary.membership(request))
     gone = machines.remove(customer, machine_id, at=now(), actor=actor, revoke_key=revoke_key)
-    words = "Its key is refused everywhere within a minute." if revoke_key else "Its key still works."
-    messages.success(request, f"{gone} is removed. {words}")
+    messages.success(request, " ".join([f"{gone} is removed.", *_of_its_key(customer, gone, revoked=revoke_key)]))
     return redirect("dashboard:machines")
+
+
+def _of_its_key(customer: Customer, gone: Machine, *, revoked: bool) -> list[str]:
+    """What is true of it now; nothing where it has none, or one that was over before."""
+    key = machines.keys_of(customer, [gone]).get(gone.key_id)
+    if key is None:
+        return []
+    if revoked:
+        return ["Its key is refused everywhere within a minute."]
+    return ["Its key still works."] if _works(key) else []
+
+
+def _works(key: ApiKey) -> bool:
+    return key.revoked_at is None and (key.expires_at is None or key.expires_at > now())
 
 
 def _unwell(machine: Machine) -> int:

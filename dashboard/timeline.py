@@ -26,7 +26,7 @@ from dashboard.templatetags.units import count, size
 from events.rows import EventRow, Exchange
 
 GAP_METHOD = "kilometers/recording_gap"
-TASK_RESULT = "tasks/result"
+TASK_ENDS = {"tasks/result", "tasks/get"}
 STILL_WAITING = timedelta(hours=1)  # the longest answer worth watching for; after that the row says there is none
 
 PLACE = tuple[int, UUID]  # of an exchange in its session: what a cursor holds
@@ -58,8 +58,8 @@ class TimelineRow:
 
     @property
     def open_ms(self) -> float:
-        """How long the exchange itself took. What answers `tasks/result` says how long its whole call did."""
-        return (_between_ms(self.exchange) if self.exchange.first.method == TASK_RESULT else self.duration_ms) or 0.0
+        """How long the exchange itself took. What ends a task says how long its whole call did."""
+        return (_between_ms(self.exchange) if self.exchange.first.method in TASK_ENDS else self.duration_ms) or 0.0
 
     @property
     def is_bad(self) -> bool:

@@ -17,6 +17,7 @@ import msgspec
 from events.store import NewEvent, PartyNames
 
 _META_VERSION = "io.modelcontextprotocol/protocolVersion"
+_VERSION = "protocolVersion"  # of `_META_VERSION`, whose slash many programs write as `\/`
 _LONGEST_CHARACTERS = 64 * 1024  # an introduction is some hundred bytes; a message beyond this is a payload
 _COLUMN_CHARACTERS = 200
 _NOBODY: PartyNames = ("", "", "")
@@ -72,7 +73,7 @@ def may_introduce(event: NewEvent) -> bool:
     """Whether it is worth reading `event` for an introduction."""
     if event.is_base64 or len(event.message) > _LONGEST_CHARACTERS:
         return False
-    return event.method in {"initialize", "server/discover"} or _META_VERSION in event.message
+    return event.method in {"initialize", "server/discover"} or _VERSION in event.message
 
 
 def introduction(event: NewEvent) -> Introduction:

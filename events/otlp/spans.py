@@ -42,8 +42,10 @@ class Call:
 
     @property
     def seconds(self) -> float:
-        """As the monitor measured it; else by the two messages' times."""
-        if self.answer.duration_ms is not None:
+        """As the monitor measured it; else by the two messages' times, as of what brings the result of a task: its
+        duration is that of the call which began the task."""
+        is_own = self.request is None or self.answer.method in ("", self.request.method)
+        if self.answer.duration_ms is not None and is_own:
             return self.answer.duration_ms / 1000
         return max(0, self.answer.at - self.first.at) / 1e9
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from km_client import config, config_edit, paths
+from km_client import config, config_edit, paths, pattern_trial
 from km_client.errors import ClientError
 from km_client.settings import DEFAULT_API_URL, SETTINGS
 
@@ -34,8 +34,8 @@ def test_flag_goes_before_environment_before_file_before_default(
 def test_every_default_is_what_its_setting_allows_and_so_is_every_example() -> None:
     for setting in SETTINGS.values():
         assert setting.parse(setting.default) == setting.default
-        if setting.name != "redaction.allow":
-            setting.parse(setting.example)
+        setting.parse(setting.example)
+    assert SETTINGS["redaction.allow"].parse(SETTINGS["redaction.allow"].example) == ("sk-test-[a-z]+",)
 
 
 def test_every_kind_of_setting_is_read_from_the_file(config_file: Path) -> None:
@@ -84,6 +84,8 @@ def test_debug_goes_before_the_log_level_and_a_log_turned_off_has_no_size(
         ("[redaction]\nallow = 5", ["`redaction.allow`", "list"]),
         ('[redaction.patterns]\nx = "a*"', ["`redaction.patterns.x`", "empty text"]),
         ('[redaction.patterns]\n"Not A Name" = "a"', ["`redaction.patterns.Not A Name`"]),
+        ('[redaction.patterns]\nx = "a{99999999999}"', ["`redaction.patterns.x`", "number is too large"]),
+        (f'[redaction.patterns]\nx = "{"(" * 5000}a{")" * 5000}"', ["`redaction.patterns.x`", "recursion"]),
         ("not toml at all", ["is not TOML"]),
         ('api_key = "km_live_x"', ["`api_key`"]),
     ],
@@ -93,7 +95,7 @@ def test_a_mistake_in_the_file_is_named_with_the_file_and_a_fix(config_file: Pat
     with pytest.raises(ClientError) as caught:
         config.load()
     assert all(word in caught.value.message for word in [*words, str(config_file)])
-    assert caught.value.hint
+    assert caught.value.hint and "secret@" not in caught.value.message
 
 
 def test_bytes_that_are_not_utf8_are_a_mistake_too(config_file: Path) -> None:
@@ -129,6 +131,28 @@ def test_a_wrong_edit_changes_nothing(config_file: Path) -> None:
         with pytest.raises(ClientError):
             config_edit.set_value(name, value)
     assert config_file.read_text() == 'log_level = "info"\n'
+
+
+def test_an_expression_that_a_message_could_keep_busy_for_years_is_not_taken(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pattern_trial, "TRIAL_SECONDS", 0.3)
+    with pytest.raises(ClientError, match=r"`redaction.patterns.x` takes too long"):
+        config_edit.set_value("redaction.patterns.x", "(ticket|ticket)+$")
+    assert not config_file.exists()
+
+
+def test_exceptions_are_one_expression_or_a_list_as_in_toml(config_file: Path) -> None:
+    """A comma belongs to an expression: `{20,40}`."""
+    for written, read in (
+        ("sk-test-[a-z]{20,40}", ("sk-test-[a-z]{20,40}",)),
+        ("[a-z],[0-9]", ("[a-z],[0-9]",)),
+        (r"""["a,b", 'c\d']""", ("a,b", r"c\d")),
+    ):
+        config_edit.set_value("redaction.allow", written)
+        assert config.load().allowed == read
+    with pytest.raises(ClientError, match="TOML"):
+        config_edit.set_value("redaction.allow", r'["c\d"]')
 
 
 def test_a_broken_file_is_not_written_over(config_file: Path) -> None:

@@ -75,6 +75,20 @@ def test_blanks_around_a_key_are_no_mistake() -> None:
     assert credentials.parse(f"  {KEY}\n", "here") == KEY
 
 
+def test_a_file_that_cannot_be_removed_is_an_error_in_words(file: Path) -> None:
+    file.mkdir()
+    with pytest.raises(ClientError, match="cannot be removed") as caught:
+        credentials.forget()
+    assert caught.value.hint
+
+
+def test_looking_whether_a_key_could_be_kept_leaves_nothing_and_changes_nothing(file: Path) -> None:
+    credentials.save(KEY)
+    credentials.check_file()
+    assert credentials.load() == (KEY, str(file))
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
 @pytest.mark.parametrize("content", [b"", b"api_key = 5", b"api_key", b"\xff", b'key = "x"'])
 def test_a_file_without_a_key_says_what_to_do(file: Path, content: bytes) -> None:
     file.write_bytes(content)

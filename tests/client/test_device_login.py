@@ -38,7 +38,7 @@ def answering() -> Iterator[Answers]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"null"))
             status, body = script.pop(0)
             if status == 0:
                 self.close_connection = True
@@ -117,6 +117,7 @@ def test_it_waits_for_a_server_in_trouble(answering: Answers, trouble: tuple[int
         ((400, {"error": "access_denied"}), "access_denied"),
         ((400, {"error": "expired_token"}), "expired_token"),
         ((404, {}), "no_login_here"),
+        ((400, {"error": "access_denied", "error_description": "Acme has 200 keys in use"}), "access_denied"),
         ((400, {"error": {"code": "invalid_request", "message": "Acme has 200 keys in use"}}), "invalid_request"),
         ((400, {"error": "invalid_grant"}), "not_kilometers"),
         ((200, {}), "not_kilometers"),
@@ -126,6 +127,39 @@ def test_it_waits_for_a_server_in_trouble(answering: Answers, trouble: tuple[int
 )
 def test_it_ends_at_once_where_nothing_is_to_come(answering: Answers, answer: tuple[int, Any], code: str) -> None:
     assert waited(answering(answer)) == (code, [5.0])
+
+
+def test_a_refusal_says_why_where_the_server_does(answering: Answers) -> None:
+    api = answering((400, {"error": "access_denied", "error_description": "Acme has 200 keys in use"}))
+    with pytest.raises(ClientError, match="Acme has 200 keys in use"):
+        device_login.wait(api, Begun("d", "W", "", "", 600.0, 0.0))
+    api.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "given"),
+    [
+        ((200, {"revoked": True}), True),
+        ((200, {"revoked": False}), False),
+        ((401, {"error": {"code": "revoked_api_key"}}), True),
+        ((401, {"error": {"code": "expired_api_key"}}), True),
+        ((401, {"error": {"code": "customer_suspended", "message": "Acme is suspended"}}), "Acme is suspended"),
+        ((401, {"error": {"code": "unknown_api_key", "message": "no such API key"}}), "no such API key"),
+        ((401, b"<html>a proxy's"), "answered 401"),
+        ((503, {}), "answered 503"),
+    ],
+)
+def test_a_key_is_given_back_only_where_the_server_says_it_is_over(
+    answering: Answers, answer: tuple[int, Any], given: bool | str
+) -> None:
+    api = answering(answer)
+    if isinstance(given, bool):
+        assert device_login.give_back(api.url, api_keys.parse(KEY)) is given
+    else:
+        with pytest.raises(ClientError, match=given) as error:
+            device_login.give_back(api.url, api_keys.parse(KEY))
+        assert "--offline" in error.value.hint
+    api.close()
 
 
 def test_it_ends_when_its_time_is_over(answering: Answers) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import keyring
 import pytest
 from keyring.backend import KeyringBackend
 from keyring.backends import chainer, fail, null
-from km_client import credentials, paths
+from km_client import credentials, paths, system_keyring
 from km_client.agent import choices
 from km_client.agent.choices import ChoiceReader
 from km_client.errors import ClientError
@@ -160,6 +162,56 @@ def test_without_the_library_it_says_what_to_install(km: Km, monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "keyring", None)
     done = km("login", "--keyring", "--api-url", "http://127.0.0.1:9")
     assert (done.code, 'pip install "km-client[keyring]"' in done.err) == (1, True)
+
+
+class Silent(Memory):
+    """Waits for a person who sees no window, as the Secret Service does over ssh."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.answers = 0, threading.Event()
+
+    def get_password(self, service: str, username: str) -> str | None:
+        self.asked += 1
+        assert self.answers.wait(60)
+        return super().get_password(service, username)
+
+
+@pytest.fixture
+def silent(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Silent]:
+    backend = Silent()
+    use(backend, monkeypatch)
+    monkeypatch.setattr(system_keyring, "PERSON_SECONDS", 0.05)
+    yield backend
+    backend.answers.set()
+    for question in system_keyring._last:
+        question.join()
+
+
+def test_one_that_never_answers_holds_nobody_up_and_is_asked_once(silent: Silent) -> None:
+    credentials.save_in_keyring(KEY)
+    for said in ("no answer in 0 seconds", "still owes an answer"):
+        with pytest.raises(ClientError, match=said):
+            credentials.check_keyring()
+    assert "still owes an answer" in choices.ChoiceReader().current().key_problem
+    assert silent.asked == 1
+    silent.answers.set()
+    system_keyring._last[0].join()
+    assert credentials.load() == (KEY, str(paths.credentials_file()))
+
+
+def test_what_a_systems_library_lets_through_is_a_trouble_of_the_keyring(
+    memory: Memory, km: Km, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials.save_in_keyring(KEY)
+
+    def broken(*_: str) -> None:
+        raise ConnectionResetError("the bus went away")
+
+    monkeypatch.setattr(memory, "get_password", broken)
+    done = km("logout", "--offline")
+    assert done.code == 1 and "error: the keyring does not give the key: the bus went away" in done.err
+    assert "the bus went away" in choices.ChoiceReader().current().key_problem
 
 
 def test_a_key_in_a_file_needs_no_keyring_library(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,21 @@ def test_a_call_costs_its_arguments_and_a_result_its_text_as_the_model_reads_it(
     assert used and used.kind == "arguments" and used.tokens > tokens.estimate(text.encode())
 
 
+def test_the_result_of_a_task_costs_as_much_as_any_and_the_task_itself_nothing() -> None:
+    result = {"content": [{"type": "text", "text": "It rains. " * 20}]}
+    whole = tokens.of_message("tools/call", message(result=result))
+    state = {"resultType": "complete", "taskId": "t1", "status": "completed", "ttlMs": 60_000, "result": result}
+    assert whole and tokens.of_message("tools/call", message(result=state)) == whole
+    to_come: list[dict[str, object]] = [
+        {"task": {"taskId": "t1", "status": "working"}},
+        {"resultType": "task", "taskId": "t1", "status": "working"},
+        {"resultType": "input_required", "requestState": "x" * 500},
+    ]
+    assert [tokens.of_message("tools/call", message(result=each)) for each in to_come] == [None] * 3
+    told = {"structuredContent": {"task": {"id": 7}}, "task": "none"}
+    assert tokens.of_message("tools/call", message(result=told))
+
+
 def test_a_picture_costs_the_same_whatever_its_bytes() -> None:
     blocks = [{"type": "image", "mimeType": "image/png", "data": "A" * 100_000}]
     assert tokens.of_message("tools/call", message(result={"content": blocks})) == Use("result", IMAGE_TOKENS)

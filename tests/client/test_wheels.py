@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -30,12 +31,13 @@ OURS = ("km-protocol", "km-plugin-sdk", "km-client")
 
 def build(directory: Path) -> None:
     for source in SOURCES.values():
-        subprocess.run(
-            [BIN / "hatchling", "build", "-t", "wheel", "-d", directory],
-            cwd=ROOT / source,
-            check=True,
-            capture_output=True,
-        )
+        hatchling("wheel", ROOT / source, directory)
+
+
+def hatchling(kind: str, source: Path, directory: Path) -> None:
+    subprocess.run(
+        [BIN / "hatchling", "build", "-t", kind, "-d", directory], cwd=source, check=True, capture_output=True
+    )
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +93,17 @@ def test_its_page_on_an_index_is_complete(wheel: zipfile.ZipFile) -> None:
     classifiers = about.get_all("Classifier") or []
     assert "Typing :: Typed" in classifiers and "Programming Language :: Python :: 3.11" in classifiers
     assert about["Summary"] and about["Keywords"]
+
+
+def test_the_wheel_of_an_sdist_is_the_wheel_of_the_checkout(wheels: Path, tmp_path: Path) -> None:
+    """`uv build` makes it so. What `km-client plugin new` copies stands beside the SDK's directory, not in it."""
+    hatchling("sdist", ROOT / SOURCES["km_plugin_sdk"], tmp_path)
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    shutil.unpack_archive(sdist, tmp_path, filter="data")
+    hatchling("wheel", tmp_path / sdist.name.removesuffix(".tar.gz"), tmp_path)
+    direct, indirect = opened(wheels, "km_plugin_sdk").namelist(), opened(tmp_path, "km_plugin_sdk").namelist()
+    assert sorted(direct) == sorted(indirect)
+    assert {"km_plugin_sdk/templates/python/manifest.json", "km_plugin_sdk/go/go.mod"} <= set(direct)
 
 
 def test_every_import_of_the_client_is_of_something_it_requires(wheels: Path) -> None:

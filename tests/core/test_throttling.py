@@ -39,6 +39,14 @@ def test_one_callers_failures_are_not_another_callers(limit: FailureLimit) -> No
     limit.check("b", now=NOON)
 
 
+def test_one_subscribers_addresses_of_ipv6_are_one_caller(limit: FailureLimit) -> None:
+    for last in range(3):
+        fail(limit, f"2001:db8::{last}", 1)
+    with pytest.raises(TooManyRequests):
+        limit.check("2001:db8:0:0:9::1", now=NOON)
+    limit.check("2001:db8:0:1::1", now=NOON)
+
+
 def test_checking_alone_uses_nothing_up(limit: FailureLimit) -> None:
     for _ in range(10):
         limit.check("a", now=NOON)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,10 +11,10 @@ import pytest
 from django.test import Client
 
 from core.clock import now
-from customers import accounts, device_codes, device_views
+from customers import accounts, api_keys, device_codes, device_views
 from customers.api_keys import Issued
-from customers.device_views import GRANT_TYPE
 from customers.models import ApiKey, Customer, DeviceGrant, Member
+from customers.oauth_views import GRANT_TYPE
 from tests.customers.answers import Call, code
 
 START, POLL = "/api/auth/device-code/start", "/api/auth/device-code/poll"
@@ -59,6 +60,7 @@ def test_existing_clients_read_camel_case(call: Call, ann: Member) -> None:
 def test_a_start_may_say_nothing(call: Call, db: None) -> None:
     assert call("POST", START)[0] == 200
     assert call("POST", START, {})[0] == 200
+    assert call("POST", START, dict.fromkeys([*TOLD, "clientName", "scopes"]))[0] == 200
 
 
 def test_the_rfcs_own_addresses_take_forms(client: Client, ann: Member) -> None:
@@ -113,6 +115,30 @@ def test_a_field_that_is_there_twice_is_no_field(client: Client, db: None) -> No
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
 
+def test_a_body_too_large_is_told_so_in_each_spelling(call: Call, client: Client, db: None) -> None:
+    huge = "x" * 3_000_000
+    for path in (START, POLL):
+        assert code(call("POST", path, {"deviceCode": huge})) == (413, "payload_too_large")
+    many = {f"f{number}": "1" for number in range(2_000)}
+    for path in ("/oauth/device_authorization", "/oauth/token"):
+        for fields in ({"client_id": huge}, many):
+            status, told = form(client, path, **fields)
+            assert (status, told["error"]) == (413, "invalid_request")
+        answer = client.get(path)
+        assert (answer.status_code, answer.json()["error"]) == (405, "invalid_request")
+
+
+def test_a_confirmed_machine_that_gets_no_room_is_told_by_a_word(
+    call: Call, ann: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = call("POST", START, TOLD)[1]
+    approve(codes["userCode"], ann)
+    monkeypatch.setattr(api_keys, "MAX_LIVE_KEYS", 0)
+    status, told = call("POST", POLL, {"deviceCode": codes["deviceCode"]})
+    assert (status, told["error"]) == (400, "access_denied")
+    assert "Acme has 0 keys in use" in told["error_description"]
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"deviceCode": 1}', b'{"deviceCode": "' + b"x" * 300 + b'"}'])
 def test_a_poll_that_is_none_is_an_error_of_the_usual_shape(call: Call, db: None, body: bytes) -> None:
     assert call("POST", POLL, body)[0] == 400
@@ -126,13 +152,31 @@ def test_guessing_device_codes_is_limited_by_address(
     for _ in range(2):
         assert call("POST", POLL, {"deviceCode": "guess"}) == (400, {"error": "expired_token"})
     answer = client.post(POLL, json.dumps({"deviceCode": "guess"}), content_type="application/json")
-    assert answer.status_code == 429 and int(answer.headers["Retry-After"]) > 0
+    assert answer.status_code == 429 and answer.json()["error"] == "slow_down"
+    assert int(answer.headers["Retry-After"]) == answer.json()["interval"] > 0
+    status, told = form(client, "/oauth/token", grant_type=GRANT_TYPE, device_code="guess", client_id="x")
+    assert (status, told["error"]) == (429, "slow_down")
 
 
-def test_starting_is_limited_by_address(call: Call, db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device_views, "STARTS", type(device_views.STARTS)("t", 2, device_codes.GOOD_FOR))
+def test_starting_is_limited_by_address(call: Call, client: Client, db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_views, "STARTS", replace(device_views.STARTS, failures=2))
     assert [call("POST", START)[0] for _ in range(3)] == [200, 200, 429]
     assert DeviceGrant.objects.count() == 2
+    assert "2 logins begun in 15 minutes" in call("POST", START)[1]["error"]["message"]
+    assert form(client, "/oauth/device_authorization", client_id="x")[0] == 429
+
+
+def test_a_network_of_ipv6_is_one_caller(client: Client, db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_views, "STARTS", replace(device_views.STARTS, failures=2))
+    addresses = ("2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:0:9::3", "2001:db8:0:1::1", "::ffff:192.0.2.1")
+    assert [client.generic("POST", START, REMOTE_ADDR=each).status_code for each in addresses] == [
+        200,
+        200,
+        429,
+        200,
+        200,
+    ]
+    assert DeviceGrant.objects.latest("id").address == "::ffff:192.0.2.1"  # a person is shown what it came from
 
 
 @pytest.mark.django_db(transaction=True)

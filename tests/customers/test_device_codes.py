@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
-from django.db import connections
 
-from core.clock import now
 from core.errors import Forbidden, InvalidRequest
-from customers import accounts, api_keys, device_codes, machines
-from customers.api_keys import Issued
+from customers import accounts, api_keys, device_codes, machines, revocation
 from customers.device_codes import GOOD_FOR, INTERVAL_SECONDS, Asking, Codes
 from customers.errors import PollRefused, UnknownUserCode
 from customers.models import ApiKey, AuditEntry, Customer, DeviceGrant, Machine, Member
-from tests.events.databases import KINDS, real_database
 
 PASSWORD = "correct horse battery staple"
 ID = "9f2c61d09f2c61d09f2c61d09f2c61d0"
@@ -129,6 +123,33 @@ def test_a_viewer_lets_nothing_in(codes: Codes, acme: Customer, moment: datetime
     assert refused(codes.device_code, moment) == "authorization_pending"
 
 
+def test_without_room_for_a_key_it_waits_until_there_is(
+    codes: Codes, ann: Member, acme: Customer, moment: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_keys, "MAX_LIVE_KEYS", 1)
+    other = api_keys.issue(acme, "another", at=moment)
+    with pytest.raises(InvalidRequest, match="1 keys in use"):
+        approve(codes, ann, moment)
+    assert refused(codes.device_code, moment) == "authorization_pending"
+    api_keys.revoke(other.key, at=moment)
+    approve(codes, ann, moment)
+    assert device_codes.redeem(codes.device_code, at=moment + TURN).secret
+    again = device_codes.start(ASKING, address="", at=moment)
+    approve(again, ann, moment)  # the room of its own login before, which ends
+    assert device_codes.redeem(again.device_code, at=moment).secret
+
+
+def test_for_a_suspended_customer_nothing_is_let_in(
+    codes: Codes, ann: Member, acme: Customer, moment: datetime
+) -> None:
+    revocation.suspend(acme, at=moment)
+    ann.refresh_from_db()
+    with pytest.raises(Forbidden, match="suspended"):
+        approve(codes, ann, moment)
+    approve(codes, ann, moment, approved=False)
+    assert refused(codes.device_code, moment) == "access_denied"
+
+
 @pytest.mark.parametrize("scope", ["keys:manage", "admin", "events:write keys:manage"])
 def test_a_login_cannot_have_rights_over_keys(db: None, moment: datetime, scope: str) -> None:
     with pytest.raises(InvalidRequest):
@@ -180,56 +201,3 @@ def test_ended_logins_are_forgotten_after_a_day(codes: Codes, moment: datetime) 
     assert DeviceGrant.objects.exists()
     device_codes.forget(at=moment + timedelta(days=1) + GOOD_FOR + timedelta(seconds=1))
     assert not DeviceGrant.objects.exists()
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def database(request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
-    with django_db_blocker.unblock(), real_database(request.param):
-        yield request.param
-
-
-@pytest.fixture
-def owner(database: str) -> Member:
-    customer = accounts.create_customer("Acme", "pro", at=now())
-    return accounts.add_member(customer, f"{customer.public_id}@acme.example", PASSWORD, "owner", at=now())
-
-
-def polled_at_once(codes: list[Codes]) -> tuple[list[Issued], list[str]]:
-    """The keys that came out, and the words that were said instead."""
-    start = threading.Barrier(len(codes))
-    keys: list[Issued] = []
-    words: list[str] = []
-
-    def poll(device_code: str) -> None:
-        start.wait()
-        try:
-            keys.append(device_codes.redeem(device_code, at=now()))
-        except PollRefused as error:
-            words.append(error.word)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=poll, args=[each.device_code]) for each in codes]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return keys, words
-
-
-def test_eight_polls_at_once_give_one_key(owner: Member) -> None:
-    codes = device_codes.start(ASKING, address="", at=now())
-    approve(codes, owner, now())
-    keys, words = polled_at_once([codes] * 8)
-    assert (len(keys), words) == (1, ["expired_token"] * 7)
-    assert ApiKey.objects.filter(customer=owner.customer).count() == 1
-
-
-def test_four_logins_of_one_machine_at_once_leave_it_one_key(owner: Member) -> None:
-    logins = [device_codes.start(ASKING, address="", at=now()) for _ in range(4)]
-    for each in logins:
-        approve(each, owner, now())
-    keys, words = polled_at_once(logins)
-    assert (len(keys), words) == (4, [])
-    live = api_keys.live(owner.customer, at=now())
-    assert [key.public_id for key in live] == [Machine.objects.get(customer=owner.customer).key_id]

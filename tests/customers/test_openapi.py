@@ -45,7 +45,7 @@ def test_every_refusal_has_the_one_shape(described: dict[str, Any]) -> None:
             for status, response in operation["responses"].items():
                 if int(status) >= 400:
                     schema = response["content"]["application/json"]["schema"]
-                    oauth = operation["operationId"] in LOGIN_BY_CODE and status == "400"
+                    oauth = operation["operationId"] in LOGIN_BY_CODE and status in {"400", "429"}
                     names = OAUTH_REFUSALS if oauth else {"ErrorAnswer"}
                     assert schema["$ref"].removeprefix("#/components/schemas/") in names
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 
@@ -9,12 +10,13 @@ import pytest
 from django.test import Client
 
 from core.throttling import FailureLimit
-from customers import device_codes
+from customers import api_keys, device_codes
 from customers.accounts import add_member
 from customers.device_codes import Asking, Codes
 from customers.errors import PollRefused
-from customers.models import AuditEntry, Customer, DeviceGrant
+from customers.models import ApiKey, AuditEntry, Customer, DeviceGrant, Member
 from dashboard import device_page
+from dashboard.boundary import CHOSEN
 from tests.dashboard.conftest import PASSWORD
 
 PAGE = "/app/device"
@@ -27,7 +29,9 @@ def codes(db: None, now: datetime) -> Codes:
 
 
 def decided(browser: Client, code: str, decision: str = "allow") -> tuple[int, str]:
-    answer = browser.post(f"{PAGE}/decide", {"user_code": code, "decision": decision})
+    acme = Customer.objects.get(name="Acme Robotics")
+    fields = {"user_code": code, "decision": decision, "customer": acme.public_id}
+    answer = browser.post(f"{PAGE}/decide", fields)
     return answer.status_code, answer.content.decode()
 
 
@@ -38,7 +42,8 @@ def word(codes: Codes, now: datetime) -> str:
 
 
 def test_it_shows_the_machine_the_place_and_the_organisation(browser: Client, codes: Codes) -> None:
-    text = browser.get(f"{PAGE}?user_code={codes.user_code.lower()}").content.decode()
+    spelled = codes.user_code.lower().replace("-", "%E2%80%AE ")  # a link may spell it to be read as another
+    text = browser.get(f"{PAGE}?user_code={spelled}").content.decode()
     for shown in ("ann-laptop", "km-client 1.0.0", "Linux 6.1", "127.0.0.1", "yours", codes.user_code, "Acme Robotics"):
         assert shown in text
 
@@ -60,7 +65,45 @@ def test_it_is_asked_for_and_let_in(browser: Client, codes: Codes, customer: Cus
     assert status == 200 and "is let in" in text
     issued = device_codes.redeem(codes.device_code, at=now)
     assert issued.key.customer == customer
-    assert decided(browser, codes.user_code)[0] == 404  # once
+    assert ApiKey.objects.count() == 1
+
+
+def test_who_presses_twice_is_told_what_came_of_it(
+    browser: Client, codes: Codes, customer: Customer, sign_in: Callable[..., Client], now: datetime
+) -> None:
+    for decision in ("allow", "allow", "deny"):
+        status, text = decided(browser, codes.user_code, decision)
+        assert status == 200 and "is let in" in text
+    assert AuditEntry.objects.filter(action__startswith="device_login.").count() == 1
+    assert decided(sign_in(customer, "admin"), codes.user_code)[0] == 404  # somebody else is told nothing
+    device_codes.redeem(codes.device_code, at=now)
+    assert "is let in" in decided(browser, codes.user_code)[1]
+
+
+def test_it_is_let_in_for_the_organisation_that_the_page_named_or_for_none(
+    browser: Client, codes: Codes, customer: Customer, stranger: Customer, now: datetime
+) -> None:
+    page = browser.get(f"{PAGE}?user_code={codes.user_code}").content.decode()
+    assert f'name="customer" value="{customer.public_id}"' in page
+    Member.objects.create(customer=stranger, user=Member.objects.get(customer=customer).user, role="owner")
+    session = browser.session
+    session[CHOSEN] = stranger.public_id  # in another tab, since
+    session.save()
+    status, text = decided(browser, codes.user_code)
+    assert status == 409 and "Somebody Else" in text
+    assert word(codes, now) == "authorization_pending"
+
+
+def test_without_room_for_a_key_the_page_says_so_and_asks_on(
+    browser: Client, codes: Codes, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_keys, "MAX_LIVE_KEYS", 0)
+    status, text = decided(browser, codes.user_code)
+    assert status == 400 and "0 keys in use. Revoke the ones nobody uses, then press again" in text
+    assert "Let it in" in text and "ann-laptop" in text
+    monkeypatch.undo()
+    assert "is let in" in decided(browser, codes.user_code)[1]
+    assert device_codes.redeem(codes.device_code, at=now).secret
 
 
 def test_it_is_refused(browser: Client, codes: Codes, now: datetime) -> None:
@@ -96,7 +139,9 @@ def test_guessing_codes_is_limited(browser: Client, codes: Codes, monkeypatch: p
     monkeypatch.setattr(device_page, "GUESSES", FailureLimit("t", failures=3, window=device_codes.GOOD_FOR))
     for _ in range(3):
         browser.get(f"{PAGE}?user_code=BBBB-BBBB")
-    assert browser.get(f"{PAGE}?user_code={codes.user_code}").status_code == 429
+    limited = browser.get(f"{PAGE}?user_code={codes.user_code}")
+    assert limited.status_code == 429 and "Retry-After" in limited.headers
+    assert re.search(r"Too many codes were tried that are none\. Wait \d+ minutes?, then", limited.content.decode())
     assert decided(browser, codes.user_code)[0] == 429
 
 

@@ -175,6 +175,20 @@ def test_a_machine_is_shown_with_its_plugins_and_removed_with_its_key(
     assert [each.machine for each in Machine.objects.all()] == ["m2"]
 
 
+def test_of_the_key_of_a_machine_that_is_removed_only_what_is_true_is_said(
+    browser: Client, customer: Customer, now: datetime
+) -> None:
+    works = api_keys.issue(customer, "ann", at=now).key
+    over = api_keys.issue(customer, "old", at=now - timedelta(days=2), expires_at=now - timedelta(days=1)).key
+    logged_out = api_keys.issue(customer, "bob", at=now, kind="inst").key
+    api_keys.revoke(logged_out, at=now)
+    for key, is_said in ((works, True), (over, False), (logged_out, False)):
+        row = report(customer, f"m-{key.public_id}", key=key.public_id)
+        answer = browser.post(f"/app/settings/machines/{row.public_id}/remove", follow=True).content.decode()
+        assert "is removed." in answer
+        assert ("Its key still works." in answer) is is_said, key.name
+
+
 def test_a_machine_seen_long_ago_is_away_and_hostile_words_stay_words(browser: Client, customer: Customer) -> None:
     row = report(customer, HOSTILE, PluginReport(HOSTILE, HOSTILE, HOSTILE, HOSTILE, [HOSTILE]))
     Machine.objects.update(last_seen_at=present() - timedelta(days=2))

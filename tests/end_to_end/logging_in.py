@@ -18,6 +18,7 @@ from tests.end_to_end.laptop import KM_CLIENT
 from tests.end_to_end.service import Account
 
 CSRF = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
+CUSTOMER = re.compile(r'name="customer" value="([^"]+)"')
 CODE = re.compile(r"confirm the code\s+([B-Z]{4}-[B-Z]{4})")
 FLAGS = ("--no-browser", "--no-plugins")
 
@@ -42,7 +43,10 @@ class Person:
 
     def decide(self, code: str, decision: str) -> str:
         page = f"/app/device?user_code={code}"
-        return self.post("/app/device/decide", {"user_code": code, "decision": decision}, form_at=page)
+        customer = CUSTOMER.search(self.get(page))
+        assert customer is not None
+        fields = {"user_code": code, "decision": decision, "customer": customer[1]}
+        return self.post("/app/device/decide", fields, form_at=page)
 
 
 class Login:

@@ -14,7 +14,7 @@ from events import inbox, quarantine, rollups, stores
 from events.drain import Drained, drain
 from events.histogram import Histogram
 from events.models import DailyRollup, DailyUsage, Event, HourlyRollup, InboxEntry, Party, QuarantinedEntry, Session
-from tests.events.samples import Sender, a_call, an_event, answer_of, drain_everything, waiting
+from tests.events.samples import Sender, a_call, an_event, answer_of, body_of, drain_everything, waiting
 
 NOON = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
 
@@ -149,13 +149,15 @@ def test_a_session_knows_what_initialize_said(sender: Sender) -> None:
     assert (session.server_name, session.server_version, session.server_title) == ("git", "9", "Git")
 
 
-def test_a_session_without_initialize_is_known_by_the_meta_of_its_requests(sender: Sender) -> None:
+@pytest.mark.parametrize("slash", [b"/", b"\\/"])
+def test_a_session_without_initialize_is_known_by_the_meta_of_its_requests(sender: Sender, slash: bytes) -> None:
     meta = {
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientInfo": {"name": "inspector", "version": "2"},
     }
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": meta}}
-    answer_of(sender.post([an_event(message=message, client_info=None)]))
+    body = body_of([an_event(message=message, client_info=None)])
+    answer_of(sender.post(body.replace(b"modelcontextprotocol/", b"modelcontextprotocol" + slash)))
     drain_everything()
     session = Session.objects.get()
     assert (session.protocol_version, session.client_name, session.client_version) == ("2026-07-28", "inspector", "2")

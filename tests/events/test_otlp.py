@@ -90,6 +90,19 @@ def test_a_call_is_a_span_and_a_point_under_the_conventions_names(
     assert "mcp.session.id" not in attributes(point)
 
 
+def test_what_brings_the_result_of_a_task_took_as_long_as_it_was_waited_for(
+    sender: Sender, collector: Receiver
+) -> None:
+    asked, answered = call("c1", method="tasks/get", tool="", duration_ms=250)
+    store(sender, asked, answered | {"method": "tools/call", "tool": "train", "duration_ms": 3_600_000})
+    run()
+    span, named = the_span(collector)
+    assert (span.end_time_unix_nano - span.start_time_unix_nano) / 1e6 == pytest.approx(250, abs=1)
+    assert named["mcp.method.name"] == "tasks/get"
+    ((_, point),) = collector.points
+    assert point.sum == pytest.approx(0.25, abs=0.001)
+
+
 def test_a_server_reached_by_http_is_no_pipe(sender: Sender, collector: Receiver) -> None:
     store(sender, *call("c1", server_info={"name": "notes", "transport": "http"}))
     run()

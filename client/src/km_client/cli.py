@@ -54,6 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    if arguments[:1] == ["monitor"]:  # its stdout is MCP's alone
+        return _run(arguments)
+    from km_client import output  # noqa: PLC0415 - `monitor` begins without it
+
+    return output.answered(lambda: _run(arguments))
+
+
+def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in VERBS:
         return _overview(arguments)
     verb = importlib.import_module(f"km_client.commands.{arguments[0]}")

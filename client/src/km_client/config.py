@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -139,7 +140,7 @@ def load(flags: Mapping[str, str | None] | None = None, environment: Mapping[str
 def read_file(path: Path) -> dict[str, Any]:
     """The file as it stands, unchecked; empty if there is none."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editors put a byte order mark before it
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -168,6 +169,8 @@ def known(name: str, path: Path | None) -> Setting:
     where = f" in {path}" if path else ""
     if name == "api_key":
         hint = "run `km-client init --api-key KEY`: keys are kept in a file of their own that nobody else can read"
+    elif name.startswith(PATTERN_PREFIX):
+        meant, hint = "", "name a pattern with small letters, digits and `_`, a letter first"
     else:
         hint = "remove it from the file" if path else "`km-client config list` shows every setting"
     raise ClientError("unknown_setting", f"there is no setting `{name}`{where}{meant}", hint)
@@ -183,4 +186,9 @@ def checked(setting: Setting, value: object, source: str) -> Value:
             fix = f"set {source}={setting.example}, or unset it"
         elif source in {FLAG, "the command line"}:
             fix = f"give a value such as {setting.example}"
-        raise ClientError("bad_setting", f"`{setting.name}` from {source} is {value!r}: {error}", fix) from None
+        raise ClientError("bad_setting", f"`{setting.name}` from {source} is {_shown(value)}: {error}", fix) from None
+
+
+def _shown(value: object) -> str:
+    """As it was written, without the password of an address: errors stand in MCP clients' logs."""
+    return re.sub(r"//[^/\s]*@", "//…@", repr(value))

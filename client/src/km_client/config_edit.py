@@ -6,6 +6,7 @@ set_value("plugins.my-plugin.log_level", "debug")    unset("plugins.my-plugin")
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from km_client import paths, plugin_settings
 from km_client.atomic_file import replace_file
 from km_client.config import checked, known, read_file
 from km_client.errors import ClientError
+from km_client.pattern_trial import takes_too_long
 from km_client.settings import Value
 
 
@@ -24,6 +26,8 @@ def set_value(name: str, text: str) -> Value:
     """Write one setting to the file. Returns the value as it will be read."""
     path = paths.config_file()
     steps, value = _parsed(name, text)
+    if steps[0] == "redaction":
+        _try(name, value)
     document = _document(path)
     *tables, last = steps
     table: Any = document
@@ -36,6 +40,17 @@ def set_value(name: str, text: str) -> Value:
     table[last] = list(value) if isinstance(value, tuple) else value
     _write(path, document)
     return value
+
+
+def _try(name: str, value: Value) -> None:
+    """Raises `ClientError` where `value` is an expression that a message could keep the agent busy with."""
+    expressions = value if isinstance(value, tuple) else (value,)
+    if any(isinstance(each, str) and takes_too_long(each) for each in expressions):
+        raise ClientError(
+            "bad_setting",
+            f"`{name}` takes too long on a text of two thousand letters: it tries them in too many ways",
+            "repeat nothing that repeats, as `(a+)+` does, and give repetitions an end: `{1,64}` in place of `+`",
+        )
 
 
 def unset(name: str) -> bool:
@@ -102,8 +117,9 @@ def _plugins_value(text: str) -> Value:
 
 def _document(path: Path) -> TOMLDocument:
     read_file(path)  # raises what a person can act on
-    return tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else tomlkit.document()
+    return tomlkit.parse(path.read_text(encoding="utf-8-sig")) if path.exists() else tomlkit.document()
 
 
 def _write(path: Path, document: TOMLDocument) -> None:
-    replace_file(path, tomlkit.dumps(document).encode(), mode=0o600)
+    """A link stays one, as to a directory of dotfiles: what it leads to is replaced."""
+    replace_file(Path(os.path.realpath(path)), tomlkit.dumps(document).encode(), mode=0o600)

@@ -1,6 +1,7 @@
 """What `init` and `login` do once this machine has a key: keep it, install plugins, ship what waits, and say so.
 
-connected = connect(url, key, found, with_plugins=True, root=None)
+kept = keep(url, key)
+connected = connect(url, key, found, kept=kept, with_plugins=True, root=None)
 tell(connected, in_json=False)
 """
 
@@ -32,18 +33,16 @@ class Connected(NamedTuple):
     plugins: Provisioned | None
 
 
-def connect(
-    url: str,
-    key: ApiKey,
-    found: Account | None,
-    *,
-    with_plugins: bool,
-    root: Path | None,
-    in_keyring: bool = False,
-) -> Connected:
-    """Keep address and key, for every later session. Raises `ClientError` where they cannot be kept."""
+def keep(url: str, key: ApiKey, *, in_keyring: bool = False) -> str:
+    """Keep address and key, for every later session. Returns where. Raises `ClientError` where they cannot be kept."""
     config_edit.set_value("api_url", url)
-    kept = credentials.save_in_keyring(key) if in_keyring else str(credentials.save(key))
+    return credentials.save_in_keyring(key) if in_keyring else str(credentials.save(key))
+
+
+def connect(
+    url: str, key: ApiKey, found: Account | None, *, kept: str, with_plugins: bool, root: Path | None
+) -> Connected:
+    """Install plugins and ship what waits, with the key that is `kept`."""
     waiting = len(list_sessions(paths.journal_dir()))
     started = _start_agent() if waiting else False
     plugins = None if found is None or not with_plugins else _provision(url, key, found.customer_id, root)

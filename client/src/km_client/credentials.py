@@ -28,6 +28,7 @@ from km_client.errors import ClientError
 VARIABLE = "KM_API_KEY"
 PRIVATE = 0o600
 KEYRING = "keyring"
+PROBE_BYTES = 4096  # a block: on a full disk an empty file can still be made
 
 
 class Credentials(NamedTuple):
@@ -83,15 +84,27 @@ def save_in_keyring(key: ApiKey) -> str:
 
 def check_keyring() -> None:
     """Raises `ClientError` where the system has no keyring that can be used now; it may ask its owner to unlock it."""
-    system_keyring.load()
+    system_keyring.load(system_keyring.PERSON_SECONDS)
+
+
+def check_file() -> None:
+    """Raises `ClientError` where no key could be written now: better known before somebody has confirmed a login."""
+    probe = paths.credentials_file().with_suffix(".probe")
+    replace_file(probe, bytes(PROBE_BYTES), mode=PRIVATE)
+    probe.unlink()
 
 
 def forget() -> None:
-    """Keep no key any more."""
+    """Keep no key any more. Raises `ClientError`."""
     path = paths.credentials_file()
     if _is_in_keyring(path):
         system_keyring.forget()
-    path.unlink(missing_ok=True)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ClientError(
+            "unwritable", f"{path} cannot be removed: {error.strerror}", "remove it as the owner of its directory"
+        ) from None
 
 
 def loose_mode(path: Path) -> int | None:
@@ -142,7 +155,10 @@ def _read_keyring(path: Path) -> str:
 
 
 def _is_in_keyring(path: Path) -> bool:
-    return path.is_file() and KEYRING in path.read_text(encoding="utf-8", errors="replace")
+    try:
+        return KEYRING in path.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # none is there, or none that this user could ever read: there is nothing to take out
+        return False
 
 
 def _repair(path: Path) -> None:

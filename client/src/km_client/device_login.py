@@ -29,6 +29,8 @@ SLOWER_BY_SECONDS = 5  # RFC 8628 §3.5
 MAX_INTERVAL_SECONDS = 60.0
 MAX_EXPIRY_SECONDS = 3600.0
 _MAX_CHARACTERS = 80
+_OVER = {"revoked_api_key", "expired_api_key"}
+"""Of a 401: any other, such as of a suspended customer or of a proxy, says nothing of the key's end."""
 
 
 class Begun(NamedTuple):
@@ -104,12 +106,43 @@ def wait(
         elif answer.status == 429 or answer.status >= 500:
             interval = max(interval, _seconds(answer.retry_after, interval, most=MAX_INTERVAL_SECONDS))
         elif word == "access_denied":
-            raise ClientError("access_denied", "the login was refused in the browser", "run `km-client login` again")
+            why = answer.field("error_description") or "it was refused in the browser"
+            raise ClientError("access_denied", f"this machine is not let in: {why}", "run `km-client login` again")
         elif word == "expired_token":
             break
         elif word != "authorization_pending":
             raise _no_login(answer, api.url)
-    raise ClientError("expired_token", "nobody confirmed the login in time", "run `km-client login` again")
+    raise ClientError(
+        "expired_token",
+        "this login is over: nobody confirmed it in time, or the answer was lost on the way",
+        "run `km-client login` again",
+    )
+
+
+def give_back(url: str, key: ApiKey) -> bool:
+    """Whether the server at `url` refuses the key of a login from now on; it keeps one that was issued by hand.
+
+    Raises `ClientError` while that cannot be known.
+    """
+    api = Api(url, key)
+    try:
+        answer = api.log_out()
+    except UnreachableError as error:
+        raise ClientError(
+            "unreachable", f"the key is not given back: {error}", "try again, or use --offline and revoke it there"
+        ) from None
+    finally:
+        api.close()
+    code, message, _ = answer.error()
+    if answer.status == 401 and code in _OVER:  # somebody was first
+        return True
+    if answer.status != 200:
+        raise ClientError(
+            code or "not_given_back",
+            f"the key is not given back: {url} answered {answer.status} {message}".rstrip(),
+            "try again, or use --offline and revoke it in the dashboard",
+        )
+    return answer.field("revoked") is True
 
 
 def _logged_in(answer: Answer, url: str) -> LoggedIn:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -90,8 +90,10 @@ def last_entries(directory: Path, wanted: Filter, count: int) -> tuple[list[Entr
     return list(found), place
 
 
-def new_entries(directory: Path, wanted: Filter, place: Place) -> Iterator[Entry]:
-    """Those that pass of what comes after `place`, forever."""
+def new_entries(
+    directory: Path, wanted: Filter, place: Place, wait: Callable[[float], None] = time.sleep
+) -> Iterator[Entry]:
+    """Those that pass of what comes after `place`, forever. `wait` is called between two looks, with seconds."""
     while True:
         for path in log_files(directory):
             if place.path and path.name < place.path.name:
@@ -103,7 +105,7 @@ def new_entries(directory: Path, wanted: Filter, place: Place) -> Iterator[Entry
                 entry = _entry(line)
                 if entry and wanted.passes(entry.fields):
                     yield entry
-        time.sleep(FOLLOW_SECONDS)
+        wait(FOLLOW_SECONDS)
 
 
 def sentence(entry: Entry, prices: Prices | None = None) -> str:

@@ -23,7 +23,7 @@ from km_client import config, config_edit, overview, paths
 from km_client.errors import ClientError
 from km_client.proxy.agent_starter import ensure_agent_running
 from km_client.settings import PATTERN_PREFIX, SETTINGS, find
-from km_client.wrapping import clients, files
+from km_client.wrapping import backup, clients, files
 
 LEFTOVER_SECONDS = 3600.0  # no file of ours takes longer to write
 _RANDOM = "[a-z0-9_]" * 8  # as `tempfile.mkstemp` fills a name
@@ -66,7 +66,10 @@ def _permissions() -> Iterator[Mended]:
 
 def _own_files() -> Iterator[Path]:
     config_files = (paths.config_dir(), paths.config_file(), paths.credentials_file())
-    rooms = (paths.data_dir(), paths.journal_dir(), paths.agent_dir(), paths.log_dir(), paths.refused_dir())
+    rooms = (
+        *(paths.data_dir(), paths.journal_dir(), paths.agent_dir(), paths.log_dir(), paths.refused_dir()),
+        *(paths.pins_dir(), paths.wrapping_dir()),
+    )
     inside = (path for room in rooms[1:] if room.is_dir() for path in room.rglob("*"))
     return (path for path in (*config_files, *rooms, *inside) if path.exists() and not path.is_symlink())
 
@@ -81,11 +84,14 @@ def _leftovers() -> Iterator[Mended]:
 
 
 def _halves() -> Iterator[Path]:
-    """Of `replace_file`, which names them `.config.toml.x1y2z3w4`; of `wrap`, beside what it was about to replace."""
-    for path in (paths.config_file(), paths.credentials_file()):
+    """Of `replace_file`, which names them `.config.toml.x1y2z3w4`; of `wrap`, beside what it was about to replace, and
+    among its copies.
+    """
+    for path in (Path(os.path.realpath(paths.config_file())), paths.credentials_file()):
         yield from path.parent.glob(f".{path.name}.{_RANDOM}")
-    for file in clients.find(clients.this_system(), clients.CLIENTS):
-        path = Path(os.path.realpath(file.path))
+    yield from paths.wrapping_dir().glob(f"*/.*.{_RANDOM}")
+    own = (os.path.realpath(file.path) for file in clients.find(clients.this_system(), clients.CLIENTS))
+    for path in map(Path, dict.fromkeys([*own, *(record.path for record in backup.every())])):
         yield from path.parent.glob(f".{glob.escape(path.name)}.{_RANDOM}{files.UNFINISHED}")
 
 

@@ -7,18 +7,64 @@ out there. Lines for `say` and `wrapped` go through `printable` where such words
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-_NOT_ASCII = re.compile(r"[^\n -~]")
+from km_client.errors import ClientError
+
+_NOT_ASCII = re.compile(r"[^\t\n -~]")
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 WIDE = 200  # columns, where nobody's terminal sets a limit
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+def answered(run: Callable[[], int]) -> int:
+    """Run what answers on stdout, and return its exit code. Raises `ClientError` where the answer found no room.
+
+    A reader that has seen enough, as `head` has, ends it without a word; a stream that is closed leads nowhere; a
+    character that the stream's encoding does not have is spelled out.
+    """
+    _open_streams()
+    code = 0
+    try:
+        try:
+            code = run()
+        except SystemExit:  # `argparse`, after a help
+            sys.stdout.flush()
+            raise
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard()
+    except OSError as error:
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        _discard()
+        why = f"the answer could not be written whole: {error.strerror}"
+        raise ClientError("unwritable_answer", why, "make room there, and run it again") from None
+    return code
+
+
+def _open_streams() -> None:
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - for as long as we live
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _discard() -> None:
+    """What is still to be written goes nowhere: else Python would complain of it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(text: str = "") -> None:
@@ -27,13 +73,20 @@ def say(text: str = "") -> None:
 
 
 def say_json(value: Any) -> None:
-    """The whole answer, for a script. What a terminal would act on is escaped, as JSON allows."""
-    text = json.dumps(value, indent=2, default=str, ensure_ascii=False)
-    sys.stdout.write(_NOT_ASCII.sub(_seen, text) + "\n")
+    """The whole answer, for a script."""
+    say(escaped(json.dumps(value, indent=2, default=str, ensure_ascii=False)))
 
 
-def _seen(found: re.Match[str]) -> str:
-    return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
+def escaped(text: str) -> str:
+    """JSON that means the same, with `\\u009b` for what a terminal would act on, or what stdout's encoding has not."""
+    has_all = (sys.stdout.encoding or "").lower().startswith("utf")
+
+    def seen(found: re.Match[str]) -> str:
+        if found[0] == "\r":  # in JSON it stands between two tokens only
+            return " "
+        return found[0] if has_all and found[0].isprintable() else json.dumps(found[0])[1:-1]
+
+    return _NOT_ASCII.sub(seen, text)
 
 
 def printable(text: str) -> str:
@@ -64,7 +117,8 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         drawn.add_row(*map(printable, row))
     shown = console()
-    with shown.capture() as text:  # rich itself would end the program with 1 when a reader leaves early
+    sys.stdout.flush()  # with nothing of ours to write rich cannot find out that the reader left: it would exit with 1
+    with shown.capture() as text:
         shown.print(drawn)
     sys.stdout.write(text.get())
 

@@ -88,6 +88,11 @@ def pins_dir() -> Path:
     return data_dir() / "pins"
 
 
+def wrapping_dir() -> Path:
+    """What the configurations of MCP clients were before `wrap` changed them: a directory for each file."""
+    return data_dir() / "wrapping"
+
+
 def registry_dir() -> Path:
     """Plugins from the registry, and what vouches for them: a directory for each customer of each server."""
     return data_dir() / "registry"

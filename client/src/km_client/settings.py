@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import re
+import tomllib
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -96,8 +98,9 @@ def _count(low: int, high: int, unit: str) -> Callable[[object], int]:
 def expression(value: object) -> str:
     """A regular expression of redaction. One that matches nothing at all would do so everywhere."""
     try:
-        compiled = re.compile(_text(value).encode())
-    except re.error as error:
+        with warnings.catch_warnings(action="ignore"):  # of what a later Python may read otherwise
+            compiled = re.compile(_text(value).encode())
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"it must be a regular expression of Python: {error}") from None
     if compiled.match(b""):
         raise ValueError("it must be a regular expression that does not match the empty text")
@@ -105,11 +108,22 @@ def expression(value: object) -> str:
 
 
 def _expressions(value: object) -> tuple[str, ...]:
-    """A list in TOML; on the command line, expressions separated by commas are one list."""
-    items = value.split(",") if isinstance(value, str) else value
+    """A list. On the command line it is written as in TOML, and one expression may stand for itself."""
+    items = _written_list(value) if isinstance(value, str) else value
     if not isinstance(items, list | tuple):
         raise ValueError('it must be a list of regular expressions, such as ["sk-test-[a-z]+"]')
     return tuple(expression(item) for item in items)
+
+
+def _written_list(text: str) -> list[object]:
+    """`["a", "b"]`, or one expression; those too may begin with a bracket, but not with a quote within it."""
+    try:
+        items = tomllib.loads(f"list = {text}")["list"] if text.startswith("[") else None
+    except tomllib.TOMLDecodeError as error:
+        if text.startswith(('["', "['")) and text.endswith(('"]', "']")):
+            raise ValueError(f"it must be a list as TOML has it, with ' around what has a backslash: {error}") from None
+        items = None
+    return items if items is not None and all(isinstance(item, str) for item in items) else [text]
 
 
 _PRICE = _number(0, 1_000_000, "the currency")

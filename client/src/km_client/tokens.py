@@ -47,6 +47,15 @@ class _Params(msgspec.Struct):
 class _Result(msgspec.Struct):
     content: list[dict[str, Any]] | None = None
     tools: msgspec.Raw = msgspec.Raw(b"")
+    type: Any = msgspec.field(name="resultType", default=None)
+    task: Any = None
+    task_id: Any = msgspec.field(name="taskId", default=None)
+    of_task: msgspec.Raw = msgspec.field(name="result", default=msgspec.Raw(b""))
+
+    @property
+    def is_to_come(self) -> bool:
+        """Whether it says only that there will be a result: of a task, or once the client has said more."""
+        return self.type in ("task", "input_required") or (self.content is None and isinstance(self.task, dict))
 
 
 class _Message(msgspec.Struct):
@@ -76,7 +85,10 @@ def of_message(method: str | None, message: bytes) -> Use | None:
             params = msgspec.json.decode(said.params, type=_Params)
             return Use("arguments", estimate(bytes(params.arguments)))
         if method == "tools/call" and bytes(said.result):
-            return Use("result", _of_result(msgspec.json.decode(said.result, type=_Result), bytes(said.result)))
+            raw, result = said.result, msgspec.json.decode(said.result, type=_Result)
+            if result.content is None and isinstance(result.task_id, str) and bytes(result.of_task):
+                raw, result = result.of_task, msgspec.json.decode(result.of_task, type=_Result)
+            return None if result.is_to_come else Use("result", _of_result(result, bytes(raw)))
         if method == "tools/list" and bytes(said.result):
             return Use("definitions", estimate(bytes(msgspec.json.decode(said.result, type=_Result).tools)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

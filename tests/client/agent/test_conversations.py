@@ -130,6 +130,7 @@ def test_a_call_that_the_client_gives_up_ends_as_cancelled(data_dir: Path, mode:
     assert (cancelled.correlation_id, cancelled.tool) == (call.id, "wait")
     assert cancelled.duration_ms, "so long it had been open"
     assert (session.conversation.request, session.conversation.tokens) == ({}, {})
+    assert not [event for event in session.events if event.is_error]
 
 
 def test_what_comes_on_a_subscription_belongs_to_it_and_it_is_no_slow_call(data_dir: Path) -> None:
@@ -145,3 +146,4 @@ def test_what_comes_on_a_subscription_belongs_to_it_and_it_is_no_slow_call(data_
     assert told and {event.correlation_id for event in told} == {listening.id}
     ends = [event for event in session.events if event.correlation_id == listening.id and event is not listening]
     assert {event.duration_ms for event in ends} == {None}
+    assert not [event for event in session.events if event.is_error], "it ended with its server"

@@ -211,3 +211,29 @@ def test_secrets_are_gone_from_messages_and_from_what_is_told_about_them(record:
     assert b"hunter2" not in encoded and b"ghp_" not in encoded
     assert events[0].tool == "[redacted:github_token]"
     assert derivation.redactions == {"github_token": 1, "password": 1}
+
+
+def test_an_answer_does_not_tell_the_secret_in_its_requests_name(record: Record) -> None:
+    """It has none of its own, but bears its request's method and tool."""
+    session = record()
+    secret = "ghp_" + "a1B2" * 9
+    session.request(call(1, tool=secret))
+    session.response(answer(1))
+    session.request(json.dumps({"jsonrpc": "2.0", "id": 2, "method": f"x/{secret}"}).encode() + b"\n")
+    session.response(answer(2))
+    session.end()
+    events, _ = derive(session)
+    assert secret.encode() not in msgspec.json.encode(events)
+    assert [events[1].tool, events[3].method] == ["[redacted:github_token]", "x/[redacted:github_token]"]
+
+
+def test_half_a_secret_at_the_end_of_what_was_recorded_is_gone(record: Record) -> None:
+    session = record()
+    session.request(b'{"id":1,"method":"x","params":{"key":"see ghp_' + b"a1B2" * 3)
+    with (session.path / segment_name("request", 1)).open("ab") as segment:
+        segment.write(encode_gap((Loss("disk_full", 1, 900),), session.now_ns, 1_800_000_000_000_000_000))
+    session.end()
+    events, derivation = derive(session)
+    assert b"a1B2" not in msgspec.json.encode(events)
+    assert json.loads(bytes(events[0].message)).endswith('{"key":"see [redacted:cut_end]')
+    assert derivation.redactions == {"cut_end": 1}

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from km_client.agent.derivation import Derivation, Identity
 from km_client.agent.events import MAX_TEXT
 from km_client.agent.handshake import Handshake
@@ -80,6 +81,43 @@ def test_a_failure_of_http_is_the_answer_to_its_request(tmp_path: Path) -> None:
     assert (failed.type, failed.is_error, failed.method, failed.tool) == ("error", True, "tools/call", "echo")
     assert failed.correlation_id == asked.id and failed.duration_ms is not None
     assert content(failed)["params"]["status"] == 502
+
+
+@pytest.mark.parametrize("said_id", [b"null", b'"server-error"'])
+def test_an_error_under_no_id_of_the_clients_answers_what_was_asked_in_its_exchange(
+    tmp_path: Path, said_id: bytes
+) -> None:
+    refusal = b'{"jsonrpc":"2.0","id":%b,"error":{"code":-32600,"message":"Session not found"}}' % said_id
+    other, asked, failed, answered = events(
+        tmp_path,
+        ("request", message(CALL)),
+        ("request", message(CALL.replace(b":1,", b":2,"), exchange=2)),
+        ("response", message(refusal, exchange=2)),
+        ("response", message(RESULT)),
+        after=3,
+    )
+    assert (failed.correlation_id, failed.method, failed.tool) == (asked.id, "tools/call", "echo")
+    assert failed.duration_ms is not None
+    assert answered.correlation_id == other.id
+
+
+def test_an_error_about_part_of_a_batch_hides_no_answer_to_the_rest(tmp_path: Path) -> None:
+    refusal = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"not a request"}}'
+    asked, _, failed, answered = events(
+        tmp_path,
+        ("request", message(b"[%b,3]" % CALL)),
+        ("response", message(b"[%b,%b]" % (refusal, RESULT))),
+    )
+    assert failed.is_error
+    assert (answered.correlation_id, answered.tool) == (asked.id, "echo")
+
+
+@pytest.mark.parametrize(("status", "is_fault"), [(400, False), (404, False), (405, False), (401, True), (502, True)])
+def test_a_probe_that_an_older_server_refuses_by_http_is_no_fault(tmp_path: Path, status: int, is_fault: bool) -> None:
+    probe = CALL.replace(b"tools/call", b"server/discover")
+    fact = b'{"jsonrpc":"2.0","method":"kilometers/http","params":{"status":%d}}' % status
+    asked, refused = events(tmp_path, ("request", message(probe)), ("response", message(fact, kind=FAILURE)))
+    assert (refused.correlation_id, refused.is_error) == (asked.id, is_fault)
 
 
 def test_a_failure_without_a_request_is_an_error_by_its_own_name(tmp_path: Path) -> None:

@@ -53,6 +53,16 @@ def test_without_initialize_every_request_and_result_may_tell() -> None:
     assert handshake.protocol_version == "2026-07-28"
 
 
+def test_an_escaped_slash_hides_no_introduction() -> None:
+    line = (
+        b'{"id":1,"method":"tools\\/list","params":{"_meta":{"io.modelcontextprotocol\\/clientInfo":{"name":"php"}}}}'
+    )
+    (message,) = understand(line)
+    handshake = Handshake(Party("git"))
+    handshake.learn(message, Relation(), REDACTOR)
+    assert (message.method, handshake.client) == ("tools/list", Party("php"))
+
+
 def test_only_the_answer_to_initialize_introduces_the_server() -> None:
     handshake = Handshake(Party("git"))
     learn(handshake, Relation("e0", "tools/call"), id=0, result={"serverInfo": {"name": "somebody else"}})

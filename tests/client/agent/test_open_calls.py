@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 from km_client.agent import open_calls
 from km_client.agent.correlation import Conversation, Exchange, Relation
@@ -25,6 +28,22 @@ def test_progress_belongs_to_the_call_whose_token_it_names_whichever_way_it_trav
     assert not [key for key in talk.conversation.tokens if key.startswith("request/")]
 
 
+def test_a_token_that_a_newer_call_has_chosen_is_the_newer_calls(talk: Talk) -> None:
+    talk.client(**call(1, "a", _meta={"progressToken": "p"}))
+    talk.client(**call(2, "b", _meta={"progressToken": "p"}))
+    talk.server(id=1, result={})
+    assert talk.server(method="notifications/progress", params={"progressToken": "p"}).correlation_id == "e1"
+
+
+def test_names_of_any_length_are_told_and_only_names_are_kept(talk: Talk) -> None:
+    endless = "x" * 1_000_000
+    asked = talk.server(id=1, method=endless)
+    called = talk.client(**call(1, endless))
+    assert (asked.method, called.tool) == (endless, endless)
+    assert len(msgspec.json.encode(talk.conversation)) < 1_000
+    assert talk.server(id=1, result={}) == Relation("e1", "tools/call", None, 1.0)
+
+
 def test_a_number_and_its_text_are_two_progress_tokens(talk: Talk) -> None:
     talk.client(**call(1, "a", _meta={"progressToken": 7}))
     talk.client(**call(2, "b", _meta={"progressToken": "7"}))
@@ -39,6 +58,16 @@ def test_a_cancellation_ends_its_call_and_an_answer_on_its_way_still_finds_it(ta
     assert (list(talk.conversation.request), talk.conversation.tokens) == (["i5"], {})
     assert talk.server(id=4, result={}) == Relation("e0", "tools/call", "slow", None)
     assert talk.server(id=4, result={}) == Relation(), "there is no second answer"
+
+
+def test_an_error_that_answers_what_was_cancelled_is_no_fault_but_a_tool_that_failed_is(talk: Talk) -> None:
+    answers: list[dict[str, Any]] = [{"error": {"code": -32800}}, {"result": {"isError": True}}]
+    found = []
+    for answer in answers:
+        talk.client(**call(4, "slow"))
+        talk.client(method="notifications/cancelled", params={"requestId": 4})
+        found.append(talk.server(id=4, **answer).is_error)
+    assert found == [False, True]
 
 
 @pytest.mark.parametrize("kind", ["notification", "error"])

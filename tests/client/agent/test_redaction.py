@@ -130,6 +130,31 @@ def test_a_persons_own_patterns_and_exceptions_hold() -> None:
     assert left == {"t": "[redacted:ticket] sk-test-" + "a1" * 12, "password": "hunter2", "pwd": "[redacted:password]"}
 
 
+def test_a_persons_own_pattern_is_found_behind_escapes_too() -> None:
+    redactor = Redactor(RedactionRules(patterns={"path": "/corp/[a-z]+"}))
+    odd = Redactor(
+        RedactionRules(patterns={"odd": r"(?P<depth>\\)?x(?P<bare>[0-9])"})
+    )  # the table's own names of groups
+    assert odd.redact(b'["x1"]').content == b'["x[redacted:odd]"]'
+    for line in (rb'["/corp/vault"]', rb'["\/corp\/vault"]', rb'["\u002fcorp\u002F\u0076ault"]'):
+        assert redactor.redact(line).content == b'["[redacted:path]"]'
+
+
+@pytest.mark.parametrize(
+    ("cut", "left"),
+    [
+        (b'{"a": "ghp_' + b"a1B2" * 3, b'{"a": "[redacted:cut_end]'),
+        (b"postgres://me:hunt", b"[redacted:cut_end]"),
+        (b'{"password": "hunter two', b'{"password": "[redacted:password]'),
+        (b'["whole", ', b'["whole", '),
+        (b"x" * 5000, b"x" * 904 + b"[redacted:cut_end]"),
+    ],
+)
+def test_of_what_is_cut_the_last_word_goes(cut: bytes, left: bytes) -> None:
+    assert REDACTOR.redact(cut, is_cut=True).content == left
+    assert Redactor(RedactionRules(enabled=False)).redact(cut, is_cut=True).content is cut
+
+
 def test_redaction_can_be_turned_off() -> None:
     line = json.dumps({"password": "hunter2", "key": str(KEY)}).encode()
     assert Redactor(RedactionRules(enabled=False, patterns={"x": "hunter2"})).redact(line).content is line

@@ -46,6 +46,25 @@ def test_set_get_and_unset_agree(km: Km) -> None:
     assert "was not in the file" in km("config", "unset", "log.enabled").out
 
 
+def test_a_link_to_the_file_stays_a_link(km: Km, machine: Path, tmp_path: Path) -> None:
+    target = tmp_path / "dotfiles" / "kilometers.toml"
+    target.parent.mkdir()
+    target.write_text("# mine\n")
+    (machine / "config").mkdir()
+    (machine / "config" / "config.toml").symlink_to(target)
+    assert km("config", "set", "log_level", "debug").code == 0
+    assert (machine / "config" / "config.toml").is_symlink()
+    assert target.read_text() == '# mine\nlog_level = "debug"\n'
+
+
+def test_a_byte_order_mark_before_the_file_is_no_mistake(km: Km, machine: Path) -> None:
+    (machine / "config").mkdir()
+    (machine / "config" / "config.toml").write_bytes(b'\xef\xbb\xbflog_level = "debug"\r\n')
+    assert km("config", "get", "log_level").out == "debug\n"
+    assert km("config", "set", "debug", "on").code == 0
+    assert km("config", "get", "debug").out == "true\n"
+
+
 def test_a_setting_that_the_environment_overrules_says_so(km: Km, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KM_API_URL", "https://variable.example")
     done = km("config", "set", "api_url", "https://file.example")

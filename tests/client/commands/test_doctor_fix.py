@@ -43,11 +43,14 @@ def test_a_machine_that_works_is_left_as_it_is(km: Km, machine: Path) -> None:
 
 def test_files_that_others_can_read_are_taken_back(km: Km, machine: Path, record: Record) -> None:
     record().end()
-    loose = [machine / "config", machine / "config" / "credentials.toml", machine / "data" / "journal" / "run-1"]
+    copy = machine / "data" / "wrapping" / "0123456789abcdef" / "mcp.json.0123456789ab"
+    copy.parent.mkdir(parents=True)
+    copy.touch()
+    loose = [machine / "config", machine / "config" / "credentials.toml", machine / "data" / "journal" / "run-1", copy]
     for path in loose:
         path.chmod(path.stat().st_mode | 0o055)
     assert "could be read by others" in mended(km)["permissions"]
-    assert [path.stat().st_mode & 0o077 for path in loose] == [0, 0, 0]
+    assert [path.stat().st_mode & 0o077 for path in loose] == [0, 0, 0, 0]
 
 
 def test_a_link_to_somewhere_else_keeps_its_permissions(km: Km, machine: Path, tmp_path: Path) -> None:
@@ -88,6 +91,20 @@ def test_half_of_what_wrap_was_writing_is_deleted_wherever_it_is(
     half(left, hours=2)
     assert str(left) in mended(km)["leftovers"]
     assert not left.exists() and (left.parent / "cursor.json").exists()
+
+
+def test_half_of_a_copy_is_deleted_and_half_of_a_projects_file(km: Km, machine: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / ".mcp.json").write_text('{"mcpServers": {"a": {"command": "npx"}}}')
+    assert km("wrap", "claude-code", "--project", str(project)).code == 0
+    (record,) = (machine / "data" / "wrapping").glob("*/record.json")
+    halves = [project / "..mcp.json.x1y2_3z4.km", record.with_name("..mcp.json.0123456789ab.x1y2_3z4")]
+    for path in halves:
+        half(path, hours=2)
+    assert "leftovers" in mended(km)
+    assert not any(path.exists() for path in halves)
+    assert km("unwrap", "--project", str(project)).code == 0 and not record.exists()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from km_client.capture.spool import SessionSpool
 from tests.client.agent.conftest import Record
 from tests.client.agent.recorder import Recorded, answer, call
 from tests.client.commands.conftest import Km
+from tests.client.monitored import PATIENCE_SECONDS
 
 
 def log(machine: Path, session: Recorded) -> None:
@@ -126,6 +127,28 @@ def test_names_of_strangers_never_reach_the_terminal_raw(km: Km, machine: Path, 
     assert "evil\\x1b]0;owned\\x07" in line and not set("\x1b\x07\u202e") & set(line)
 
 
+def test_json_of_strangers_reaches_the_terminal_harmless_and_means_the_same(
+    km: Km, machine: Path, record: Record
+) -> None:
+    session = record()
+    session.request(json.dumps({"id": 1, "method": "x\x9b\u202e", "text": "é"}, ensure_ascii=False).encode() + b" \r\n")
+    session.request(b'{"id":2,\r"method":"y"}\n')
+    log(machine, session)
+    out = km("logs", "--json").out
+    assert not set("\x9b\u202e\r") & set(out) and "é" in out
+    first, second = (json.loads(line) for line in out.splitlines())
+    assert (first["method"], second["message"]) == ("x\x9b\u202e", {"id": 2, "method": "y"})
+
+
+@pytest.mark.usefixtures("session")
+def test_the_number_of_messages_is_a_number_of_messages(km: Km, capsys: pytest.CaptureFixture[str]) -> None:
+    assert km("logs", "-n", "0") == (0, "", "")
+    assert shown(km, "-n", "9" * 5000) == EVERYTHING
+    with pytest.raises(SystemExit):
+        km("logs", "-n", "-3")
+    assert "`-3` is no number of messages" in capsys.readouterr().err
+
+
 def test_half_a_line_is_not_shown(km: Km, machine: Path, session: Recorded) -> None:
     (path,) = (machine / "data" / "log").iterdir()
     path.write_bytes(path.read_bytes()[:-30])
@@ -152,6 +175,18 @@ def test_following_shows_what_comes_even_in_the_next_file(machine: Path, session
         ids = [json.loads(following.stdout.readline())["message"]["id"] for _ in range(10, 400)]
         assert ids == list(range(10, 400))
         following.kill()
+
+
+@pytest.mark.usefixtures("session")
+def test_following_ends_with_its_reader_though_nothing_more_comes() -> None:
+    command = [sys.executable, "-c", "from km_client.cli import main; main()", "logs", "--follow", "-n", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as following:
+        assert following.stdout and following.stderr and b"not JSON-RPC" in following.stdout.readline()
+        following.stdout.close()
+        try:
+            assert (following.wait(PATIENCE_SECONDS), following.stderr.read()) == (0, b"")
+        finally:
+            following.kill()
 
 
 def test_a_file_that_is_given_up_while_it_is_looked_for_costs_only_its_own_lines(

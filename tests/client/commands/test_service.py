@@ -187,6 +187,16 @@ def test_a_file_that_somebody_else_made_stays(home: Path, km: Km) -> None:
     assert unit.read_text() == "[Service]\nExecStart=/bin/true\n"
 
 
+def test_whatever_is_in_its_place_is_said_and_stays(home: Path, km: Km) -> None:
+    unit = home / ".config" / "systemd" / "user" / systemd.NAME
+    unit.mkdir(parents=True)
+    assert "was not made by km-client" in km("service", "install").err
+    unit.rmdir()
+    unit.write_bytes(MARK.encode() + b"\xff")
+    done = km("service", "status")
+    assert done.code == 0 and "starts another km-client" in done.out
+
+
 def test_where_no_session_manager_answers_it_says_what_to_run_later(
     home: Path, km: Km, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -215,3 +215,24 @@ def test_a_session_nobody_can_read_is_listed_with_its_reason(km: Km, record: Rec
     done = km("sessions")
     assert done.code == 0 and "unreadable" in done.out and "newer km-client" in done.err
     assert len(done.out.splitlines()) == 3
+
+
+def test_any_span_and_any_count_are_taken(km: Km, session: Recorded) -> None:
+    (told,) = json.loads(km("sessions", "--since", "999999w", "--limit", "9" * 5000, "--json").out)
+    assert told["id"] == session.path.name
+
+
+@pytest.mark.parametrize("form", ["jsonl", "har", "txt"])
+def test_an_export_does_nothing_on_a_terminal_and_means_the_same(
+    km: Km, record: Record, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    session = record("run-1")
+    session.request('{"jsonrpc":"2.0","id":1,"method":"x\x9b\u202eé"}\n'.encode())
+    session.end()
+    file = session.path.with_name("exported")
+    assert km("sessions", "export", "run-1", "--format", form, "--output", str(file)).code == 0
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    shown = km("sessions", "export", "run-1", "--format", form).out
+    assert "\x9b" in file.read_text() and not {"\x9b", "\u202e"} & set(shown) and "é" in shown
+    pairs = zip(shown.splitlines(), file.read_text().split("\n"), strict=False)
+    assert all(json.loads(one) == json.loads(other) for one, other in pairs if one.startswith("{"))

@@ -63,6 +63,17 @@ def test_a_session_that_cannot_be_read_is_shown_as_such(km: Km, record: Record) 
     assert "cannot be read" in km("status").out
 
 
+def test_a_directory_that_was_deleted_under_the_shell_is_no_hindrance(
+    km: Km, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert km("status", "--offline").code == 0
+    done = km("wrap", "--project", ".")
+    assert done.code == 1 and ". is no directory" in done.err
+
+
 def test_mistakes_in_the_settings_end_it_with_the_fix(km: Km, machine: Path) -> None:
     (machine / "config").mkdir()
     (machine / "config" / "config.toml").write_text("api_ulr = 1")

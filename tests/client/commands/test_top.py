@@ -163,6 +163,19 @@ def test_every_size_of_terminal_shows_every_pane_and_the_keys(session: Recorded,
     watch(how, size)
 
 
+def test_an_answer_that_is_nested_as_deeply_as_can_be_read_is_shown_without_its_words(session: Recorded) -> None:
+    """What can be read at all can be read less deeply from within an application."""
+    deep = b"[" * 975 + b"]" * 975
+
+    async def how(pilot: Pilot[None], app: Top) -> None:
+        session.request(call(1))
+        session.response(b'{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":"no","data":%b}}\n' % deep)
+        await until(pilot, app, lambda: cells(app, "errors"))
+        assert cells(app, "errors")[0][2] == "tools/call git_log" and cells(app, "calls")[0][3] == "ERROR"
+
+    watch(how)
+
+
 def test_an_unreadable_journal_is_said(record: Record) -> None:
     session = record()
     session.request(call(1))
@@ -175,9 +188,10 @@ def test_an_unreadable_journal_is_said(record: Record) -> None:
     watch(how)
 
 
-def test_q_quits(session: Recorded) -> None:
+@pytest.mark.parametrize("keys", [("q",), ("ctrl+c",), ("slash", "x", "ctrl+c")])
+def test_q_quits_and_so_does_what_ends_any_other_program(session: Recorded, keys: tuple[str, ...]) -> None:
     async def how(pilot: Pilot[None], app: Top) -> None:
-        await pilot.press("q")
+        await pilot.press(*keys)
         await pilot.pause()
         assert app.return_code == 0
 

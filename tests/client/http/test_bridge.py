@@ -94,6 +94,34 @@ def test_a_session_bears_its_id_and_version_and_is_ended(bridge: Start, server: 
     assert client.wait() == 0
 
 
+def test_a_header_of_ones_own_replaces_the_bridges(bridge: Start, server: RawServer) -> None:
+    client = bridge("--header", "user-agent: mine")
+    client.say(id=1, method="ping")
+    peer = server.accept()
+    head, _ = asked(peer)
+    assert "user-agent: mine\r\n" in head and "User-Agent" not in head
+    assert "Accept-Encoding: identity\r\n" in head, "without one, any compression would be welcome"
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "switched to another protocol"),
+        (b"\0\0\x12\x04\0\0\0\0\0", "the server's answer is no proper HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "the server's answer is no proper HTTP"),
+    ],
+)
+def test_what_is_no_answer_is_not_waited_for_and_is_the_servers_fault(
+    bridge: Start, server: RawServer, said: bytes, problem: str
+) -> None:
+    client = bridge()
+    client.say(id=1, method="ping")
+    peer = server.accept()
+    asked(peer)
+    peer.send(said)
+    assert problem in client.hear()["error"]["message"]
+
+
 def test_events_and_pretty_json_become_lines_and_are_recorded_byte_for_byte(bridge: Start, server: RawServer) -> None:
     client = bridge()
     pretty = json.dumps(json.loads(result(1, text="a\u2028b\\n")), indent=1, ensure_ascii=False).encode()

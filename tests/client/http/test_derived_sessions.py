@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from km_client.capture import exchanges
 from km_client.capture.recording import Recording
 from km_client.capture.spool import SessionSpool, list_sessions
 from km_client.proxy.http import runs
@@ -40,17 +41,24 @@ class Traffic:
         return made
 
     def exchange(
-        self, body: bytes, program: bytes = b"one", session: bytes = b"", given: bytes = b"", method: bytes = b"POST"
+        self,
+        body: bytes,
+        program: bytes = b"one",
+        session: bytes = b"",
+        given: bytes = b"",
+        method: bytes = b"POST",
+        stream: bytes | None = None,
     ) -> None:
-        """A request with its answer; `given` is the session id that the server answers with."""
+        """A request with its answer, or with the event stream `stream`; `given` is the server's session id."""
         kind = (b"Content-Type", b"application/json")
         asked = [kind, (b"User-Agent", program)] + ([(b"Mcp-Session-Id", session)] if session else [])
         head = RequestHead(method, b"/mcp", 1, asked)
         tape = Tape(self.runs, Room(), "/mcp", head, next(self._numbers))
         tape.request(body)
         tape.request_ended()
-        tape.response(ResponseHead(200, b"OK", 1, [kind] + ([(b"Mcp-Session-Id", given)] if given else [])))
-        tape.data(ANSWER)
+        answered = kind if stream is None else (b"Content-Type", b"text/event-stream")
+        tape.response(ResponseHead(200, b"OK", 1, [answered] + ([(b"Mcp-Session-Id", given)] if given else [])))
+        tape.data(ANSWER if stream is None else stream)
         tape.ended()
         tape.close()
 
@@ -74,6 +82,25 @@ def test_requests_without_a_session_belong_to_the_program_that_makes_them(traffi
     for program in (b"one", b"two", b"one"):
         traffic.exchange(CALL, program)
     assert traffic.sessions() == [[CALL, CALL], [CALL]]
+
+
+@pytest.mark.parametrize(
+    ("session", "stream", "noted"),
+    [
+        (b"", b"", True),
+        (b"", b'data: {"jsonrpc":"2.0","method":"notifications/progress"}\n\n', True),
+        (b"", b"data: " + ANSWER + b"\n\n", False),
+        (b"abc", b"id: 1\ndata:\n\n", False),  # to be taken up again
+    ],
+)
+def test_a_stream_that_ends_without_an_answer_is_noted_where_none_can_come(
+    traffic: Traffic, session: bytes, stream: bytes, noted: bool
+) -> None:
+    traffic.exchange(CALL, session=session, stream=stream)
+    traffic.runs.finish()
+    (spool,) = traffic.spools()
+    notes = [entry for entry in entries(spool, "response") if entry.kind == exchanges.NOTE]
+    assert [b"ended without an answer" in entry.content for entry in notes] == [True] * noted
 
 
 def test_their_ids_count_within_their_exchange_only(traffic: Traffic) -> None:

@@ -22,6 +22,7 @@ from tests.client.http.raw_http import CALL, OK, STREAM, Proxy, RawServer, chunk
         ((b"POST /mcp", b"POST http://evil.example/mcp"), 400),
         ((b"Content-Length", b"Transfer-Encoding: chunked\r\nContent-Length"), 400),
         ((b"Accept", b" folded\r\nAccept"), 400),
+        ((b"\r\n", b"\n\n"), 400),
         ((b"HTTP/1.1", b"HTTP/2.0"), 505),
         ((b"Accept", b"X: " + b"y" * 70_000 + b"\r\nAccept"), 431),
     ],
@@ -74,6 +75,8 @@ def test_an_endpoint_that_is_no_address_ends_no_stream(proxy: Proxy, server: Raw
         b"SSH-2.0-x\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent Type: x\r\n\r\n",
+        b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
+        b"\0\0\x12\x04\0\0\0\0\0",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
     ],
 )

@@ -153,6 +153,12 @@ def test_an_expectation_is_the_servers_to_answer(proxy: Proxy, server: RawServer
         assert client.exactly(len(OK)) == OK
 
 
+def test_a_client_of_http_1_0_is_given_the_one_answer_that_it_knows_of(proxy: Proxy, server: RawServer) -> None:
+    request = proxy.request(CALL).replace(b"HTTP/1.1", b"HTTP/1.0")
+    _, got = exchange(proxy, server, request, b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK)
+    assert got.startswith(b"HTTP/1.1 200 OK\r\n") and got.endswith(b"\r\n\r\n{}")
+
+
 def test_an_early_answer_passes_though_the_upload_is_not_done(proxy: Proxy, server: RawServer) -> None:
     with proxy.connect() as client:
         client.send(proxy.request(b"x" * 100_000)[:5000])
@@ -170,6 +176,8 @@ def test_an_early_answer_passes_though_the_upload_is_not_done(proxy: Proxy, serv
         ("x/y", "x/y"),
         ("{server}//elsewhere.example/mcp", "{server}//elsewhere.example/mcp"),
         ("http://[", "http://["),
+        ("{server}?a=1", "/?a=1"),
+        ("{server}/\\elsewhere.example/mcp", "{server}/\\elsewhere.example/mcp"),
     ],
 )
 def test_a_redirect_on_the_servers_own_origin_leads_back_here(

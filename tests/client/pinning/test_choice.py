@@ -20,6 +20,7 @@ def file(machine: Path) -> Path:
         ("", False, False),
         ('[tools]\non_change = "report"\n', False, False),
         ('[tools]\non_change = "hold"\n', True, False),
+        ('\ufeff[tools]\non_change = "report"\n', False, False),
         ('[tools]\non_change = "hodl"\n', True, True),
         ('tools = "on_change"\n', True, True),
         ("on_change = [", True, True),

@@ -67,6 +67,27 @@ def test_only_what_is_held_is_touched(world: World) -> None:
     assert world.list(text % b'{"name":"new"}') == b'{ "id" : 1, "result":{"x":1.50e3 , "tools":[%b]}}\r' % pinned
 
 
+def removed() -> list[str]:
+    pins = pin_file.load(pin_file.path_of(GIT))
+    assert pins
+    return [change.tool for change in pins.changes() if change.kind == "removed"]
+
+
+def test_a_tool_is_missed_only_where_all_pages_of_a_list_are_without_it(world: World) -> None:
+    world.list(listing(READ, nextCursor="x"))
+    world.list(listing(id=2), asking(2, cursor="x"))
+    assert removed() == [], "it was on the first page"
+    world.list(listing())
+    assert removed() == ["read"]
+
+
+def test_a_page_that_nobody_asked_for_begins_no_list(world: World) -> None:
+    world.judge.is_wary = True
+    world.list(listing(READ, nextCursor="x"))
+    world.judge.answered(listing(id=2), time.time_ns())
+    assert removed() == []
+
+
 def test_a_list_without_a_change_is_the_very_same_bytes(world: World) -> None:
     spaced = json.dumps(json.loads(listing(READ)), indent=1).encode()
     assert world.list(spaced) is spaced

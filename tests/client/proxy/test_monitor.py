@@ -150,6 +150,9 @@ NAMES = {
     "python -m mcp_server_fetch": "mcp_server_fetch",
     "C:\\tools\\server.exe": "server",
     "node": "node",
+    "sh -c TOKEN=a1b2;exec": "sh",
+    "python -c print('a')": "python",
+    "npx FOO=bar mcp-server": "mcp-server",
 }
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from km_client.capture.exchanges import MESSAGE, METHOD, NOTE, Entry, encode
 from km_client.watching import sources, waterfall
-from km_client.watching.calls import Call, Pairing
+from km_client.watching.calls import Call, Pairing, failure_words
 from km_client.watching.sessions import find, recorded
 from km_client.watching.tally import Tally, percentile
 
@@ -53,6 +54,59 @@ def test_a_call_without_an_answer_is_open_and_one_without_a_request_still_counts
     assert [one.status for one in found] == ["open", "ERROR"]
     assert list(pairing.open) == [found[0]]
     assert (tally.calls, tally.errors) == (1, 1)
+
+
+def test_two_who_ask_for_the_result_of_one_task_are_two_calls(session: Recorded) -> None:
+    session.request(call(1))
+    session.response(line(id=1, result={"task": {"taskId": "t", "status": "working"}}))
+    for number in (2, 3):
+        session.request(line(id=number, method="tasks/result", params={"taskId": "t"}))
+    session.response(answer(3))
+    found, pairing, _ = calls()
+    assert [(one.method, one.status) for one in found] == [
+        ("tools/call", "ok"),
+        ("tasks/result", "open"),
+        ("tasks/result", "ok"),
+    ]
+    assert list(pairing.open) == [found[1]]
+    pairing.forget(found[1])
+    assert not list(pairing.open)
+
+
+def test_a_failure_that_is_nested_too_deeply_has_no_words_and_harms_nobody(session: Recorded) -> None:
+    session.request(call(1))
+    session.response(
+        b'{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":"no","data":%b%b}}' % (b"[" * 900, b"]" * 900)
+    )
+    session.end()
+    (found,), *_ = calls()
+    depth = 0
+
+    def deeper() -> tuple[str, str]:
+        nonlocal depth
+        depth += 1
+        assert found.answer
+        return failure_words(found.answer) if depth > 200 else deeper()
+
+    assert found.answer and failure_words(found.answer)[0] == "-1" and deeper() == ("", "")
+
+
+@pytest.mark.parametrize("who", ["request", "response"])
+def test_a_subscription_that_either_side_ends_is_open_no_more(session: Recorded, who: str) -> None:
+    session.request(line(id="l", method="subscriptions/listen", params={}))
+    getattr(session, who)(line(method="notifications/cancelled", params={"requestId": "l"}))
+    (found,), pairing, _ = calls()
+    assert (found.status, found.duration_ms, list(pairing.open)) == ("cancelled", None, [])
+
+
+def test_a_subscription_over_http_ends_with_its_stream(record: Record) -> None:
+    session = record(version=2, transport="http")
+    listen = line(id=1, method="subscriptions/listen", params={})
+    session.request(encode(Entry(MESSAGE, 7, 7, len(listen), listen)))
+    note = line(method=METHOD, params={"problem": "the client closed the connection"})
+    session.response(encode(Entry(NOTE, 7, 7, len(note), note)))
+    (found,), pairing, _ = calls()
+    assert (found.status, list(pairing.open)) == ("cancelled", [])
 
 
 def test_what_was_cancelled_has_ended_and_takes_its_late_answer(session: Recorded) -> None:

@@ -123,3 +123,9 @@ def test_a_server_behind_a_url_is_not_played_to() -> None:
     command = [KM_CLIENT, "monitor", "--debug-replay", "x", "--url", "http://127.0.0.1:9/mcp"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == 2 and "--debug-replay is for a server that is started by its command" in done.stderr
+
+
+def test_a_delay_of_centuries_ends_with_the_server(monitor: StartMonitor, tmp_path: Path) -> None:
+    running = started(monitor, tmp_path, 'DELAY: 99999999999h\n{"id":1,"method":"ping"}\n', ["true"])
+    _, err = running.process.communicate(timeout=60)
+    assert running.process.returncode == 0 and b"Traceback" not in err and b"DELAY" not in err

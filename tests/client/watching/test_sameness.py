@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -23,6 +24,8 @@ def places(recorded: Any, now: Any, *ignored: str) -> list[str]:
         ({"a/b": {"~": 1}}, {"a/b": {"~": 2}}, ["/a~1b/~0"]),
         ({"a": 1}, {"b": 1}, ["/a", "/b"]),
         ({"a": None}, {}, ["/a"]),
+        ({"a": math.nan}, {"a": math.nan}, []),
+        ({"a": math.nan}, {"a": 1.5}, ["/a"]),
         ({"a": {}}, {"a": []}, ["/a"]),
         ("x", "y", [""]),
     ],

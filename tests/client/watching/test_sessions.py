@@ -207,3 +207,15 @@ def test_a_short_id_tells_a_session_from_every_other(record: Record) -> None:
     shorts = [short(session.session_id, sessions) for session in sessions]
     assert len(set(shorts)) == 3
     assert all(find(sessions, each).session_id.startswith(each) for each in shorts)
+
+
+def test_a_damaged_journal_is_named_whether_or_not_the_secrets_are_asked_for(record: Record) -> None:
+    session = record()
+    session.request(call(1))
+    session.end()
+    (segment,) = session.path.glob("request-*.kmj")
+    segment.write_bytes(b"KMJ9" + segment.read_bytes()[4:])
+    damaged = find(recorded(), "run-1")
+    for events in (damaged.events(sources.redactor()), damaged.raw_events()):
+        with pytest.raises(ClientError, match="the journal of session `run-1` cannot be read"):
+            list(events)

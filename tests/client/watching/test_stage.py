@@ -199,6 +199,11 @@ def test_json_that_only_python_takes_is_answered_too() -> None:
     assert b"NaN" in stage.due(0.0)[0]
 
 
+def test_an_id_that_is_no_text_comes_back_as_it_was_sent() -> None:
+    stage = Stage(plan((0.0, "c", ask(1, "a")), (0.0, "s", result(1, ok=True))))
+    assert hear(stage, ask("\ud800", "a")) == [result("\ud800", ok=True)]
+
+
 def test_a_long_recording_is_played_in_time_proportional_to_its_length() -> None:
     talk = [
         each

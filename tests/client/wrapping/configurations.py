@@ -13,21 +13,22 @@ from hypothesis import strategies as st
 WORDS = st.sampled_from(
     ["npx", "-y", "--", "a b", "é\u2028", 'q"\\', "${HOME}", "monitor", "#", "'", ": ", ",", "]", ""]
 )
+VARIABLES = st.sampled_from([{"MODE": "KEEP"}, {"KM_HEADER_1": "KEEP", "B": "c", "KM_URL": ""}, {}])
 NAMES = ["files", "a b", "-x", "é", "files.io", 'q"', "#1"]
 BLANKS = ["", " ", "\n  ", "\r\n\t", " // c, ]\n", "/* } */", "\n\n    "]
 
 
 @st.composite
-def entries(draw: st.DrawFn, *, headers: str, url: str) -> dict[str, Any]:
+def entries(draw: st.DrawFn, *, headers: str, url: str, env: str) -> dict[str, Any]:
     """One server: a program, an address, or something odd."""
-    kind = draw(st.sampled_from(["launch", "launch", "launch", "remote", "odd"]))
-    entry: dict[str, Any] = {"env": {"MODE": "KEEP"}} if draw(st.booleans()) else {}
+    kind = draw(st.sampled_from(["launch", "launch", "remote", "remote", "odd"]))
+    entry: dict[str, Any] = {env: draw(VARIABLES)} if draw(st.booleans()) else {}
     if kind == "launch":
         entry["command"] = draw(WORDS.filter(bool))
         if draw(st.booleans()):
             entry["args"] = draw(st.lists(WORDS, max_size=4))
     elif kind == "remote":
-        entry[url] = "https://example.test/" + draw(WORDS)
+        entry[url] = "https://example.test/" + draw(WORDS | st.just("?key=k"))
         if draw(st.booleans()):
             entry[headers] = draw(st.dictionaries(st.sampled_from(["A", "X-Key"]), WORDS, min_size=1))
     else:
@@ -41,7 +42,7 @@ def servers(**names: str) -> st.SearchStrategy[dict[str, Any]]:
 
 @st.composite
 def jsonc(draw: st.DrawFn) -> str:
-    value = {"theme": "KEEP", "mcpServers": draw(servers(headers="headers", url="url")), "last": ["KEEP", 1]}
+    value = {"theme": "KEEP", "mcpServers": draw(servers(headers="headers", url="url", env="env")), "last": ["KEEP", 1]}
     mark = draw(st.sampled_from(["", "\ufeff"]))
     return mark + _json(draw, dict(draw(st.permutations(list(value.items())))))
 
@@ -67,7 +68,7 @@ def toml(draw: st.DrawFn) -> str:
     newline = draw(st.sampled_from(["\n", "\r\n"]))
     lines = ["# KEEP", 'theme = "KEEP"', ""]
     inline, tables = [], []
-    for name, entry in draw(servers(headers="http_headers", url="url")).items():
+    for name, entry in draw(servers(headers="http_headers", url="url", env="env")).items():
         way = draw(st.sampled_from(["table", "inline", "dotted"]))
         key = json.dumps(name, ensure_ascii=False)
         if way == "table":
@@ -105,7 +106,7 @@ def _toml(draw: st.DrawFn, value: Any) -> str:
 def yaml(draw: st.DrawFn) -> str:
     newline = draw(st.sampled_from(["\n", "\r\n"]))
     lines = ["# KEEP", "theme: KEEP", "extensions:"]
-    found = draw(servers(headers="headers", url="uri"))
+    found = draw(servers(headers="headers", url="uri", env="envs"))
     for name, entry in found.items():
         named = {"cmd" if key == "command" else key: value for key, value in entry.items()}
         key = json.dumps(name, ensure_ascii=False)

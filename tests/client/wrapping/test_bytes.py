@@ -75,17 +75,25 @@ def test_nothing_but_the_servers_own_members_changes(client: str, data: st.DataO
             {"cursor": "mcpServers", "codex": "mcp_servers", "goose": "extensions"}[client], {}
         ).values():
             servers.setdefault("kept", []).append({k: v for k, v in entry.items() if k not in changed})
+    for before, after in zip(old.get("kept", []), new.get("kept", []), strict=True):
+        for name in ("env", "envs"):
+            added = after.get(name, {}).items() - before.get(name, {}).items()
+            assert {key.rstrip("_0123456789") for key, _ in added} <= {"KM_HEADER", "KM_URL"}
+            after[name] = {key: value for key, value in after.get(name, {}).items() if (key, value) not in added}
+            before.setdefault(name, {})
     assert old == new
 
 
 def meaning(text: str, client: str) -> dict[str, Any]:
-    """What the format's own parser reads; an absent list of arguments is an empty one."""
+    """What the format's own parser reads; an absent list of arguments, or table of variables, is an empty one."""
     read = {"cursor": lambda t: json.loads(plain(t)), "codex": tomllib.loads, "goose": yaml.safe_load}[client]
     value: dict[str, Any] = read(text.removeprefix("\ufeff"))
     for key in ("mcpServers", "mcp_servers", "extensions"):
         for entry in value.get(key, {}).values():
             if isinstance(entry.get("command", entry.get("cmd")), str):
                 entry.setdefault("args", [])
+            for name in [name for name in ("env", "envs") if entry.get(name) == {}]:
+                del entry[name]
             for name in ("headers", "http_headers"):
                 if isinstance(entry.get(name), dict):  # white space around a header's value means nothing
                     entry[name] = {key: said.strip() for key, said in entry[name].items()}

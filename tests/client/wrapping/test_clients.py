@@ -38,7 +38,7 @@ def test_each_client_is_wrapped_and_given_back_on_each_system(
     assert done.code == 0 and "error" not in done.err, done.err
     assert {state for state in states(km).values() if state != "unfit"} == {"covered"}
     text = path.read_text()
-    for word in [KM_CLIENT, *STDIO, *REMOTE, "X-Key: a b", "quiet"]:
+    for word in [KM_CLIENT, *STDIO, *REMOTE, "X-Key: env:KM_HEADER_1", "a b", "quiet"]:
         assert word in text
     wrapped = path.read_bytes()
     assert "Nothing to change." in km("wrap", client).out and path.read_bytes() == wrapped
@@ -74,11 +74,30 @@ def test_claude_desktop_from_windows_store_is_found(tmp_path: Path) -> None:
         ("macos", "codex", "CODEX_HOME", "config.toml"),
         ("linux", "claude-code", "CLAUDE_CONFIG_DIR", ".claude.json"),
         ("windows", "goose", "APPDATA", "Block/goose/config/config.yaml"),
+        ("linux", "copilot-cli", "COPILOT_HOME", "mcp-config.json"),
+        ("macos", "gemini-cli", "GEMINI_CLI_HOME", ".gemini/settings.json"),
+        ("windows", "cline", "CLINE_DIR", "data/settings/cline_mcp_settings.json"),
     ],
 )
 def test_a_place_moved_by_a_variable_is_followed(system: SystemName, client: str, variable: str, below: str) -> None:
     found = clients.find(System(system, Path("/home/a"), {variable: "/moved"}), clients.named([client]))
     assert Path("/moved") / below in [file.path for file in found]
+
+
+@pytest.mark.parametrize(
+    ("client", "place", "on_windows"),
+    [
+        ("cline", ".cline/data/settings/cline_mcp_settings.json", ".cline/data/settings/cline_mcp_settings.json"),
+        ("windsurf", ".config/devin/mcp_config.json", "AppData/Roaming/devin/mcp_config.json"),
+        ("windsurf", ".config/devin/config.json", "AppData/Roaming/devin/config.json"),
+    ],
+)
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_where_a_later_version_keeps_its_servers_is_known_too(
+    system: SystemName, client: str, place: str, on_windows: str
+) -> None:
+    found = clients.find(System(system, Path("/home/a"), {}), clients.named([client]))
+    assert Path("/home/a") / (on_windows if system == "windows" else place) in [file.path for file in found]
 
 
 PROJECT = {
@@ -87,6 +106,9 @@ PROJECT = {
     ".vscode/mcp.json": "servers",
     ".zed/settings.json": "context_servers",
     ".devin/mcp_config.json": "mcpServers",
+    ".devin/config.local.json": "mcpServers",
+    ".github/mcp.json": "mcpServers",
+    ".gemini/settings.json": "mcpServers",
 }
 
 
@@ -109,6 +131,14 @@ def test_a_projects_files_are_wrapped_only_when_the_project_is_named(
     monkeypatch.chdir(home.path)
     assert km("unwrap", "--all").code == 0, "what was wrapped is known, wherever it is"
     assert {place: (project / place).read_bytes() for place in PROJECT} == before
+
+
+def test_a_file_that_two_clients_read_is_each_ones_own(km: Km, home: Home) -> None:
+    (home.path / ".mcp.json").write_text('{"mcpServers": {"a": {"command": "npx"}}}')
+    assert km("wrap", "copilot-cli", "claude-code", "--project", ".").code == 0
+    assert "Nothing to change." in km("wrap", "claude-code", "--project", ".").out
+    done = km("wrap", "copilot-cli", "zed", "--project", ".")
+    assert done.code == 1 and "no configuration of Zed in ." in done.err
 
 
 def test_no_client_is_missing_from_the_table_of_places() -> None:

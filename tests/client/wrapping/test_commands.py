@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from km_client.commands import monitor
-from km_client.wrapping import invocation, rewriting
+from km_client.wrapping import clients, invocation, rewriting, wrapper
+from km_client.wrapping.clients import ConfigFile
 from km_client.wrapping.documents.editing import Pen
 from km_client.wrapping.documents.tree import Edit
 
@@ -37,11 +38,16 @@ def test_a_dry_run_shows_the_change_and_writes_nothing(km: Km, home: Home, machi
     assert not (machine / "data").exists()
     shown = json.loads(km("wrap", "--all", "--dry-run", "--json").out)["files"][0]
     km("wrap", "cursor")
-    expected = difflib.unified_diff(
-        PLAIN.splitlines(), path.read_text().splitlines(), str(path), str(path), lineterm=""
-    )
-    assert shown["diff"].splitlines() == list(expected)
-    assert shown["diff"] in done.out and "t-1" in shown["diff"]
+    old, new = (text.replace("t-1", "[hidden]").splitlines() for text in (PLAIN, path.read_text()))
+    assert shown["diff"].splitlines() == list(difflib.unified_diff(old, new, str(path), str(path), lineterm=""))
+    assert shown["diff"] in done.out
+
+
+@pytest.mark.usefixtures("home")
+def test_where_no_client_is_that_is_said(km: Km) -> None:
+    for verb in ("wrap", "unwrap"):
+        done = km(verb, "--all")
+        assert (done.code, done.out.strip()) == (0, "No configuration of an MCP client was found here.")
 
 
 def test_what_a_terminal_would_act_on_is_not_sent_to_it(km: Km, home: Home) -> None:
@@ -69,8 +75,9 @@ def test_nothing_is_done_unless_it_is_said_to_whom(km: Km, home: Home) -> None:
     assert done.code == 2 and "cursor" in done.err and "--all" in done.err
     assert path.read_text() == PLAIN
     assert "did you mean `cursor`" in km("wrap", "curser").err
-    done = km("wrap", "zed")
+    done = km("wrap", "cursor", "zed")
     assert done.code == 1 and str(home.place("zed")) in done.err
+    assert path.read_text() == PLAIN, "a mistake in the names changes nothing"
     assert km("wrap", "--all", "cursor").code == 2
 
 
@@ -93,6 +100,7 @@ def test_a_server_that_was_added_later_is_wrapped_and_all_comes_back(km: Km, hom
         ((KM_CLIENT, "monitor", "--local-only", "--", "npx"), ["--server-name", "a", "--local-only"]),
         (("uvx", "km-client", "monitor", "--server-name", "a", "--", "npx"), ["--server-name", "a"]),
         (("C:\\km\\km-client.exe", "monitor", "npx"), ["--server-name", "a"]),
+        (("cmd", "/c", "km-client", "monitor", "--", "npx"), ["--server-name", "a"]),
     ],
 )
 def test_what_an_older_version_wrapped_is_brought_up_to_date(
@@ -105,6 +113,19 @@ def test_what_an_older_version_wrapped_is_brought_up_to_date(
     assert "1 of 1 servers" in km("status", "--offline").out
     km("unwrap", "cursor")
     assert server(path) == {"command": "npx", "args": []}
+
+
+def test_after_km_client_has_moved_all_comes_back_to_the_byte(km: Km, home: Home, tmp_path: Path) -> None:
+    written = PLAIN.replace('"npx", ', '"n\\u0070x" , ').replace("}}}}", '}}, "r": {"url" :"https://x"}}}')
+    path = home.write("cursor", written)
+    gone = tmp_path / "venv" / "km-client"
+    gone.parent.mkdir()
+    gone.touch()
+    wrapper.wrap(ConfigFile(clients.named(["cursor"])[0], path), str(gone))
+    gone.unlink()
+    assert "cannot start" in km("doctor").out
+    assert km("wrap", "cursor").code == 0 and str(gone) not in path.read_text()
+    assert km("unwrap", "cursor").code == 0 and path.read_text() == written
 
 
 def test_an_older_bridge_keeps_its_address_and_headers(km: Km, home: Home) -> None:
@@ -135,18 +156,6 @@ def test_remote_servers_can_be_left_alone(km: Km, home: Home) -> None:
     path = home.write("cursor")
     km("wrap", "cursor", "--no-remote")
     assert '"url": "https://example.test/mcp"' in path.read_text() and KM_CLIENT in path.read_text()
-
-
-def test_headers_that_become_arguments_are_said_aloud_and_never_repeated(km: Km, home: Home) -> None:
-    home.write(
-        "cursor", '{"mcpServers": {"s": {"url": "https://x", "headers": {"A": "secret-1"}}, "t": {"url": "https://y"}}}'
-    )
-    assert "headers of" not in km("wrap", "cursor", "--no-remote").err
-    for words in (("--dry-run",), ()):
-        done = km("wrap", "cursor", *words)
-        assert "the headers of `s` become arguments" in done.err and "--no-remote" in done.err
-        assert "secret-1" not in done.err
-    assert "headers of" not in km("wrap", "cursor").err, "nothing changes any more"
 
 
 def test_unwrap_needs_no_record(km: Km, home: Home, machine: Path) -> None:

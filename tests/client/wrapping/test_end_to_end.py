@@ -18,11 +18,12 @@ from mcp import Client, StdioServerParameters
 
 from tests.client.monitored import KM_CLIENT
 from tests.client.wrapping.homes import IDS, Home
+from tests.client.wrapping.keyed_server import KEY_OF_ADDRESS, KEY_OF_HEADER
 from tests.end_to_end.laptop import Laptop
 from tests.end_to_end.waiting import eventually
 
 SERVER = str(Path(sys.executable).with_name("mcp-server-time"))
-REMOTE = [sys.executable, str(Path(__file__).resolve().parent.parent / "http" / "remote_server.py")]
+REMOTE = [sys.executable, "-m", "tests.client.wrapping.keyed_server"]
 
 
 def _under(key: str) -> Callable[[str], Any]:
@@ -87,10 +88,11 @@ def test_a_wrapped_server_works_and_is_recorded(laptop: Laptop, home: Home, clie
 
 @pytest.fixture
 def remote() -> Iterator[str]:
-    """The address of a real server that speaks Streamable HTTP."""
-    with subprocess.Popen([*REMOTE, "streamable"], stdout=subprocess.PIPE, text=True) as server:
+    """The address of a real server that speaks Streamable HTTP, with the key that it asks for."""
+    repository = Path(__file__).resolve().parents[3]
+    with subprocess.Popen(REMOTE, stdout=subprocess.PIPE, text=True, cwd=repository) as server:
         assert server.stdout
-        yield f"http://127.0.0.1:{int(server.stdout.readline())}/mcp"
+        yield f"http://127.0.0.1:{int(server.stdout.readline())}/mcp?key={KEY_OF_ADDRESS}"
         server.terminate()
 
 
@@ -101,11 +103,12 @@ async def list_tools(command: str, arguments: list[str], environment: dict[str, 
 
 
 def test_a_wrapped_remote_server_works_and_is_recorded(laptop: Laptop, home: Home, remote: str) -> None:
-    text = json.dumps({"mcpServers": {"far": {"type": "http", "url": remote, "headers": {"X-Key": "a b"}}}})
+    text = json.dumps({"mcpServers": {"far": {"type": "http", "url": remote, "headers": {"X-Key": KEY_OF_HEADER}}}})
     path = home.write("cursor", text)
     assert km(laptop, home, "wrap", "cursor").returncode == 0
     entry = json.loads(path.read_text())["mcpServers"]["far"]
-    assert anyio.run(list_tools, entry["command"], entry["args"], laptop.environment)
+    assert not [word for word in entry["args"] if KEY_OF_ADDRESS in word or KEY_OF_HEADER in word]
+    assert anyio.run(list_tools, entry["command"], entry["args"], laptop.environment | entry["env"])
 
     def listed() -> bool:
         return "tools/list" in laptop.km("logs", "--responses").stdout

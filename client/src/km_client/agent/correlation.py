@@ -5,9 +5,10 @@ request that travelled the other. A response's `correlation_id` is its request's
 Moments are monotonic nanoseconds of the machine that recorded them; durations are milliseconds.
 
     notifications/progress     belongs to the call whose `progressToken` it names
-    notifications/cancelled    ends the call that it names, after so long; an answer on its way still finds it
+    notifications/cancelled    ends the call that it names, after so long; an answer on its way still finds it. Whoever
+                               asked sends it; a server also ends `subscriptions/listen` with it (2026-07-28)
     input_required             ends one request, and a new one carries on (2026-07-28): one correlation for both
-    a task (2025-11-25)        is no end of its call: that is the answer to `tasks/result`, or a task that failed
+    a task (see `tasks`)       is no end of its call: that is the answer which brings its result, or says that it failed
     subscriptions/listen       is a stream, so it has no duration
 
 What is open is bounded (`open_calls`), and what had to be given up is counted in `spilled`.
@@ -20,12 +21,16 @@ from typing import NamedTuple
 import msgspec
 from km_protocol.envelope import Direction
 
-from km_client.agent import open_calls, tasks
-from km_client.agent.open_calls import InFlight, digest, digest_of_names, keep
-from km_client.agent.understanding import Message, names_of, request_key
+from km_client.agent import open_calls, retries, tasks
+from km_client.agent.open_calls import InFlight, keep
+from km_client.agent.understanding import Message, request_key
 
-PROBE_REFUSALS = {-32600, -32601, -32602, -32022}
-"""How servers of older revisions decline `server/discover`: the probe did its work, so none of these is a fault."""
+PROBE_REFUSALS = {-32600, -32601, -32602, -32022, *range(-32019, -31999)}
+"""How servers of older revisions decline `server/discover`: the probe did its work, so none of these is a fault. Before
+`initialize` many answer with a code of their own (-32000 to -32019), as "not initialized".
+"""
+PROBE_STATUSES = {400, 404, 405}  # the same of servers reached by HTTP that say nothing in JSON-RPC
+CONNECTION_CLOSED = -32000  # how the SDKs' servers answer what is listened to when they are shut down: no fault
 WITHHELD = "kilometers/withheld"  # a note of the relay's: see `proxy.holding`
 
 
@@ -87,24 +92,26 @@ class Conversation(msgspec.Struct):
         if has_left and not exchange.scope:  # within a session the answer may still come, on a resumed stream
             return Relation(first.correlation_id, message.method)
         for key in keys:
+            keep(self.late, _under("request", key), self.request[key], open_calls.MAX_LATE)
             self._end("request", key)
         method = message.method if has_left else first.method
-        return Relation(first.correlation_id, method, first.tool, first.took_ms(moment_ns), message.is_error)
+        is_error = message.is_error and not _is_refused_probe(first, message)
+        return Relation(first.correlation_id, method, first.tool, first.took_ms(moment_ns), is_error)
 
     def _asked(
         self, message: Message, direction: Direction, event_id: str, moment_ns: int, exchange: Exchange
     ) -> Relation:
         method, body = message.method or "", message.body
         tool = body.name if method == "tools/call" and isinstance(body.name, str) else None
-        of_task = self.tasks.get(_under(direction, request_key(body.task_id))) if tasks.is_about(method) else None
-        correlation_id = self._carries_on(message) or event_id
-        if of_task:
-            tool = of_task.tool
-            correlation_id = of_task.correlation_id if method == tasks.RESULT else correlation_id
+        retry = retries.brought_by(message) if self.states else None
+        correlation_id = self.states.pop(retry or "", event_id)
+        if method == tasks.RESULT and (of_task := self._task(direction, body.task_id)):
+            correlation_id = of_task.correlation_id
         if message.key is not None:
             token = request_key(message.progress_token)
             named = _under(direction, _scoped(token, exchange)) if token else ""
-            asked = InFlight(correlation_id, method, tool, moment_ns, exchange.number, named)
+            names = open_calls.name_of(method), open_calls.name_of(tool or "") or None
+            asked = InFlight(correlation_id, *names, moment_ns, exchange.number, named)
             key = _scoped(message.key, exchange)
             self._end(direction, key)
             self.spilled += keep(self._asked_in(direction), key, asked, open_calls.MAX_IN_FLIGHT)
@@ -117,15 +124,18 @@ class Conversation(msgspec.Struct):
         other, body = opposite(direction), message.body
         if message.method == "notifications/cancelled":
             return self._cancelled(message, direction, moment_ns, exchange)
-        if message.method == tasks.STATUS:
-            return self._task_changed(message, other, moment_ns)
+        if message.method in tasks.STATUSES and (key := _under(other, request_key(body.task_id))) in self.tasks:
+            return self._task_changed(message, key, moment_ns)
         if message.method == "notifications/progress":
             about = self.tokens.get(_under(other, _scoped(request_key(body.progress_token) or "", exchange)))
         elif message.method == WITHHELD:
             about = self._asked_in(other).get(_scoped(request_key(body.request_id) or "", exchange))
         elif not isinstance(body.meta_raw, msgspec.UnsetType):
-            meta = body.meta
-            about = self._asked_in(other).get(_scoped(request_key(meta.subscription_id) or "", exchange))
+            meta, table = body.meta, self._asked_in(other)
+            key = _scoped(request_key(meta.subscription_id) or "", exchange)
+            about = table.get(key)
+            if about and message.method == "notifications/subscriptions/acknowledged":
+                table[key] = msgspec.structs.replace(about, is_heard=True)
             about = about or self.tasks.get(_under(other, request_key(meta.task_id)))
         else:
             about = None
@@ -133,10 +143,13 @@ class Conversation(msgspec.Struct):
 
     def _cancelled(self, message: Message, direction: Direction, moment_ns: int, exchange: Exchange) -> Relation:
         key = _scoped(request_key(message.body.request_id) or "", exchange)
-        about = self._end(direction, key)
+        asker, listening = direction, self._asked_in(opposite(direction)).get(key)
+        if key not in self._asked_in(direction) and listening and listening.method in open_calls.STREAMS:
+            asker = opposite(direction)
+        about = self._end(asker, key)
         if about is None:
             return Relation(None, message.method, is_error=message.is_error)
-        keep(self.late, _under(direction, key), about, open_calls.MAX_LATE)
+        keep(self.late, _under(asker, key), about, open_calls.MAX_LATE)
         return Relation(about.correlation_id, message.method, about.tool, about.took_ms(moment_ns))
 
     def _answered(self, message: Message, direction: Direction, moment_ns: int, exchange: Exchange) -> Relation:
@@ -144,79 +157,70 @@ class Conversation(msgspec.Struct):
         asked = self._asked_in(other).pop(key, None)
         if asked is None:
             late = self.late.pop(_under(other, key), None)
+            if late is None and message.kind == "error" and exchange.number and direction == "response":
+                return self._failed(message, moment_ns, exchange)  # HTTP servers refuse under `null` or an id they made
             if late is None:
                 return Relation(is_error=message.is_error)
-            return Relation(late.correlation_id, late.method, late.tool, is_error=message.is_error)
+            is_error = message.is_error and message.kind != "error"  # which says only that it was cancelled
+            return Relation(late.correlation_id, late.method, late.tool, is_error=is_error)
         created = tasks.created_by(message.body)
         if created is not None:
             self.spilled += keep(self.tasks, _under(other, created), asked, open_calls.MAX_IN_FLIGHT)
             return Relation(asked.correlation_id, asked.method, asked.tool)
-        self.tokens.pop(asked.token, None)
-        self._remember_state(message, asked)
+        self._forget_token(asked)
+        if awaited := retries.asked_for(message, asked):
+            keep(self.states, awaited, asked.correlation_id, open_calls.MAX_WAITING_STATES)
         if tasks.is_about(asked.method):
             return self._task_answered(message, asked, other, moment_ns)
-        refused_probe = asked.method == "server/discover" and message.body.code in PROBE_REFUSALS
-        is_error = message.is_error and not refused_probe
+        is_end = asked.is_heard and message.body.code == CONNECTION_CLOSED
+        is_error = message.is_error and not is_end and not _is_refused_probe(asked, message)
         return Relation(asked.correlation_id, asked.method, asked.tool, asked.took_ms(moment_ns), is_error)
 
-    def _task_changed(self, message: Message, owner: Direction, moment_ns: int) -> Relation:
-        """A task that failed or was cancelled has no result to ask for: its call ends here."""
-        key = _under(owner, request_key(message.body.task_id))
-        about = self.tasks.get(key)
-        if about is None:
-            return Relation(None, message.method, is_error=message.is_error)
-        ended = self._end_task(key) if message.body.status in tasks.WITHOUT_RESULT else None
+    def _task_changed(self, message: Message, key: str, moment_ns: int) -> Relation:
+        """The call of a task ends with it, unless its result is yet to be asked for."""
+        about, state = self.tasks[key], message.body
+        ended = self._end_task(key) if tasks.is_over(state) else None
         took = ended.took_ms(moment_ns) if ended else None
-        return Relation(about.correlation_id, message.method, about.tool, took, message.body.status == tasks.FAILED)
+        return Relation(about.correlation_id, message.method, about.tool, took, tasks.is_failure(state))
 
     def _task_answered(self, message: Message, asked: InFlight, owner: Direction, moment_ns: int) -> Relation:
-        """The answer to `tasks/result` is its call's, and the end of it. `tasks/get` may find the end, too."""
+        """What brings the result of a task, or says that it failed, is the answer to its call and the end of it."""
         own = Relation(asked.correlation_id, asked.method, asked.tool, asked.took_ms(moment_ns), message.is_error)
+        state, is_error = message.body, message.is_error
         if asked.method == tasks.RESULT:
             key = next((key for key, each in self.tasks.items() if each.correlation_id == asked.correlation_id), "")
         else:
-            key = _under(owner, request_key(message.body.task_id))
-        if asked.method != tasks.RESULT and not tasks.is_over(message.body):
+            key = _under(owner, request_key(state.task_id))
+            is_error = is_error or tasks.is_failure(state)
+        is_end = asked.method == tasks.RESULT or tasks.is_over(state)
+        call = self._end_task(key) if is_end else None
+        if call is None or (asked.method != tasks.RESULT and state.status == tasks.CANCELLED):
             return own
-        call = self._end_task(key)
-        if call is None or asked.method != tasks.RESULT:
-            return own
-        return Relation(call.correlation_id, call.method, call.tool, call.took_ms(moment_ns), message.is_error)
+        return Relation(asked.correlation_id, call.method, call.tool, call.took_ms(moment_ns), is_error)
 
     def _end(self, direction: Direction, key: str) -> InFlight | None:
         asked = self._asked_in(direction).pop(key, None)
         if asked:
-            self.tokens.pop(asked.token, None)
+            self._forget_token(asked)
         return asked
+
+    def _task(self, owner: Direction, task_id: object) -> InFlight | None:
+        """The call that a task is of, also of one that ended lately."""
+        key = _under(owner, request_key(task_id))
+        return self.tasks.get(key) or self.late.get(_ended(key))
 
     def _end_task(self, key: str) -> InFlight | None:
         call = self.tasks.pop(key, None)
         if call:
-            self.tokens.pop(call.token, None)
+            self._forget_token(call)
+            keep(self.late, _ended(key), call, open_calls.MAX_LATE)
         return call
 
-    def _carries_on(self, message: Message) -> str | None:
-        """The exchange that a retry belongs to: by the state it brings back, or by the answers it brings."""
-        if not self.states:
-            return None
-        state, answers = message.body.request_state, names_of(message.body.input_responses)
-        if isinstance(state, str):
-            return self.states.pop(digest(state), None)
-        return (
-            self.states.pop(digest_of_names(message.method or "", _subject(message), answers), None)
-            if answers
-            else None
-        )
-
-    def _remember_state(self, message: Message, asked: InFlight) -> None:
-        if message.body.result_type != "input_required":
-            return
-        state, wanted = message.body.request_state, names_of(message.body.input_requests)
-        if isinstance(state, str):
-            keep(self.states, digest(state), asked.correlation_id, open_calls.MAX_WAITING_STATES)
-        elif wanted:
-            named = digest_of_names(asked.method, asked.tool, wanted)
-            keep(self.states, named, asked.correlation_id, open_calls.MAX_WAITING_STATES)
+    def _forget_token(self, asked: InFlight) -> None:
+        """Unless a newer call has chosen the same one."""
+        named = self.tokens.get(asked.token)
+        if named and named.correlation_id == asked.correlation_id:
+            del self.tokens[asked.token]
 
     def _asked_in(self, direction: Direction) -> dict[str, InFlight]:
         return self.request if direction == "request" else self.response
@@ -226,13 +230,19 @@ def opposite(direction: Direction) -> Direction:
     return "response" if direction == "request" else "request"
 
 
-def _subject(message: Message) -> object:
-    name = message.body.name
-    return name if message.method == "tools/call" and isinstance(name, str) else None
+def _is_refused_probe(asked: InFlight, answer: Message) -> bool:
+    body = answer.body
+    refusals = (body.code, PROBE_REFUSALS), (body.status, PROBE_STATUSES)
+    return asked.method == "server/discover" and any(type(said) is int and said in known for said, known in refusals)
 
 
 def _scoped(key: str, exchange: Exchange) -> str:
     return f"{exchange.scope}/{key}" if exchange.scope else key
+
+
+def _ended(key: str) -> str:
+    """Where a task stands among what is late, which is no place of a request's."""
+    return f"task/{key}"
 
 
 def _under(direction: Direction, key: str | None) -> str:

@@ -17,7 +17,7 @@ from km_protocol.envelope import Direction, Event
 
 from km_client.agent import exchange_records, understanding
 from km_client.agent.correlation import NO_EXCHANGE, Relation
-from km_client.agent.events import Place, Scene, as_it_travels, event_id, gap_event, message_event
+from km_client.agent.events import MAX_TEXT, Place, Scene, as_it_travels, event_id, gap_event, message_event
 from km_client.agent.position import Position, Side
 from km_client.agent.redaction import Redactor
 from km_client.agent.understanding import Message
@@ -28,6 +28,7 @@ from km_client.capture.status import Status
 from km_client.proxy.framing import Frame, FrameSplitter
 
 KEEP_FRAME_BYTES = 32 * 1024 * 1024  # twice the longest message that is shipped whole: still understood, then cut
+MAX_NAMES = 1_000  # that were looked at, and are remembered: a session repeats a few
 ALWAYS = 2**63 - 1  # as "now": every record is old enough
 NOTHING = Mark(2**63 - 1, 0)  # no segment stands after it
 
@@ -67,6 +68,7 @@ class Derivation:
         self.redactions: dict[str, int] = {}
         self.listed: list[Listed] = []
         self._redactor = redactor
+        self._names: dict[str, str] = {}
         self._listed_ns = 0
         self._exchange = NO_EXCHANGE
         self._splitters = {direction: FrameSplitter(KEEP_FRAME_BYTES) for direction in DIRECTIONS}
@@ -163,17 +165,23 @@ class Derivation:
         )
         self.position.handshake.learn(message, relation, self._redactor)
         self._note_list(message, relation, moment)
-        content, counts = self._redactor.redact(message.content)
+        content, counts = self._redactor.redact(message.content, is_cut=is_cut)
         if counts:
             for kind, count in counts.items():
                 self.redactions[kind] = self.redactions.get(kind, 0) + count
             message = as_it_travels(message, content)
-            relation = msgspec.structs.replace(
-                relation,
-                method=relation.method and self._redactor.text(relation.method),
-                tool=relation.tool and self._redactor.text(relation.tool),
-            )
+        relation = msgspec.structs.replace(relation, method=self._name(relation.method), tool=self._name(relation.tool))
         return message_event(self._scene(), message, relation, at=at, size=size, is_cut=is_cut)
+
+    def _name(self, name: str | None) -> str | None:
+        """A method's or a tool's name without secrets. An answer bears its request's, so it is not the answer's own."""
+        if not name or len(name) > MAX_TEXT:
+            return name and self._redactor.text(name)
+        if name not in self._names:
+            if len(self._names) >= MAX_NAMES:
+                self._names.clear()
+            self._names[name] = self._redactor.text(name)
+        return self._names[name]
 
     def _note_list(self, message: Message, relation: Relation, moment: Moment) -> None:
         if relation.method != "tools/list":

@@ -48,7 +48,8 @@ def _messages(entry: exchanges.Entry, is_cut: bool) -> tuple[Message, ...]:
         return tuple(map(_in_one_line, understanding.understand(frame)))
     is_failure = entry.kind == exchanges.FAILURE
     kind: EventType = "error" if is_failure else "notification"
-    return (Message(content=entry.content, kind=kind, method=exchanges.METHOD, is_error=is_failure),)
+    facts = next((said.body for said in understanding.understand(Frame(entry.content))), understanding.NO_BODY)
+    return (Message(entry.content, kind, method=exchanges.METHOD, body=facts, is_error=is_failure),)
 
 
 def _in_one_line(message: Message) -> Message:

@@ -39,7 +39,7 @@ class Handshake(msgspec.Struct):
         elif message.kind == "response" and relation.method == "initialize":
             self._server(body.server_info, redactor)
             self._version(body.protocol_version)
-        elif not isinstance(body.meta_raw, msgspec.UnsetType) and b"io.modelcontextprotocol/" in bytes(body.meta_raw):
+        elif not isinstance(body.meta_raw, msgspec.UnsetType) and b"io.modelcontextprotocol" in bytes(body.meta_raw):
             self._learn_meta(message, redactor)
 
     def _learn_meta(self, message: Message, redactor: Redactor) -> None:

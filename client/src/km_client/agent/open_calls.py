@@ -18,13 +18,17 @@ import msgspec
 MAX_IN_FLIGHT = 10_000  # per direction, and as many tasks and progress tokens; the oldest are given up, and counted
 MAX_LATE = 1_000  # cancelled, and perhaps answered all the same: the answer was on its way
 MAX_WAITING_STATES = 1_000
+MAX_NAME = 1_000  # characters; MCP's tool names have 128, and what a peer chose may be megabytes
 STREAMS = {"subscriptions/listen"}  # open for as long as the client listens: that is not slowness
 T = TypeVar("T")
 
 
 class InFlight(msgspec.Struct, frozen=True):
     """A request that has no response yet. `exchange` is 0 where there are none, on stdio; `token` is what progress
-    names it by, as a key of `Conversation.tokens`.
+    names it by, as a key of `Conversation.tokens`; `is_heard` says that a subscription was acknowledged.
+
+    `method` is blank and `tool` missing where they are no names by their length: they are not cut off, for of a secret
+    that is cut in two nobody can tell what it is.
     """
 
     correlation_id: str
@@ -33,6 +37,7 @@ class InFlight(msgspec.Struct, frozen=True):
     asked_ns: int
     exchange: int = 0
     token: str = ""
+    is_heard: bool = False
 
     def took_ms(self, moment_ns: int) -> float | None:
         """How long it was open; `None` for what is no call."""
@@ -47,6 +52,11 @@ def keep(table: MutableMapping[str, T], key: str, value: T, limit: int) -> int:
     for _ in range(surplus):
         table.pop(next(iter(table)))
     return surplus
+
+
+def name_of(text: str) -> str:
+    """`text` where it may be a name, else nothing."""
+    return text if len(text) <= MAX_NAME else ""
 
 
 def digest(*parts: str) -> str:

@@ -47,6 +47,9 @@ class _Span(NamedTuple):
     quote: bytes = b""
 
 
+CUT_END = "cut_end"  # the kind of what may have been the beginning of a secret
+CUT_BYTES = 4096  # longer than any key on one line
+_UP_TO_THE_LAST_WORD = re.compile(rb'.*[\s"]', re.DOTALL)
 _UNTOUCHED: dict[str, int] = {}
 
 
@@ -54,6 +57,7 @@ class Redactor:
     """The compiled rules. Raises `re.error` on a pattern that is no regular expression."""
 
     def __init__(self, rules: RedactionRules) -> None:
+        self._is_on = rules.enabled
         by_marker: dict[bytes, list[tuple[int, SecretPattern]]] = {}
         for number, pattern in enumerate(PATTERNS if rules.enabled else ()):
             for marker in pattern.markers:
@@ -64,9 +68,16 @@ class Redactor:
         self._custom = [(kind, re.compile(expression.encode())) for kind, expression in custom]
         self._allow = [re.compile(expression.encode()) for expression in rules.allow]
 
-    def redact(self, content: bytes) -> Redacted:
-        """`content` without its secrets. Never fails; of overlapping secrets, what any of them covers goes."""
-        spans = [*self._marked(content), *self._matched(content)]
+    def redact(self, content: bytes, *, is_cut: bool = False) -> Redacted:
+        """`content` without its secrets. Never fails; of overlapping secrets, what any of them covers goes. Where its
+        end is not there (`is_cut`), the last word may be half a secret that no pattern knows, and goes too.
+        """
+        view = escapes.plain(content)
+        spans = [
+            *self._marked(content, view),
+            *self._matched(content, view),
+            *(self._last_word(content) if is_cut else ()),
+        ]
         if not spans:
             return Redacted(content, _UNTOUCHED)
         return _replace(content, _disjoint(spans))
@@ -75,8 +86,14 @@ class Redactor:
         """The same for a name or a word outside a message."""
         return self.redact(text.encode("utf-8", "replace")).content.decode(errors="replace")
 
-    def _marked(self, content: bytes) -> Iterator[_Span]:
-        view = escapes.plain(content)
+    def _last_word(self, content: bytes) -> Iterator[_Span]:
+        tail = content[-CUT_BYTES:]
+        before = _UP_TO_THE_LAST_WORD.match(tail)
+        word = tail[before.end() :] if before else tail
+        if word and self._is_on:
+            yield _Span(len(content) - len(word), len(content), CUT_END)
+
+    def _marked(self, content: bytes, view: View) -> Iterator[_Span]:
         covered: dict[int, int] = {}
         for marker, start in self._search.find(view.content):
             for number, pattern in self._by_marker[marker]:
@@ -90,11 +107,13 @@ class Redactor:
                 if pattern.holds(match):
                     yield from self._span(content, view, match, pattern.kind)
 
-    def _matched(self, content: bytes) -> Iterator[_Span]:
-        view = View(content, [])
-        for kind, expression in self._custom:
-            for match in expression.finditer(content):
-                yield from self._span(content, view, match, kind)
+    def _matched(self, content: bytes, view: View) -> Iterator[_Span]:
+        """A person writes an expression for a text or for its JSON: it is looked for in both."""
+        as_it_is = View(content, [])
+        for shown in (as_it_is,) if view.content is content else (as_it_is, view):
+            for kind, expression in self._custom:
+                for match in expression.finditer(shown.content):
+                    yield from self._span(content, shown, match, kind)
 
     def _span(self, content: bytes, view: View, match: re.Match[bytes], kind: str) -> Iterator[_Span]:
         group = match.lastgroup or 0

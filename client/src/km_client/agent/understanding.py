@@ -179,9 +179,10 @@ def _classify(content: bytes, envelope: _Envelope, encoding: MessageEncoding) ->
         body = _lenient(_BODY, envelope.params, NO_BODY)
         kind: EventType = "notification" if envelope.id is None else "request"
         return Message(content, kind, encoding, key, envelope.method, body)
-    if envelope.error is not msgspec.UNSET:
+    has_result = envelope.result is not msgspec.UNSET
+    if envelope.error is not msgspec.UNSET and not (has_result and bytes(envelope.error) == b"null"):
         return Message(content, "error", encoding, key, None, _lenient(_BODY, envelope.error, NO_BODY), is_error=True)
-    if envelope.result is not msgspec.UNSET:
+    if has_result:  # `"error": null` beside it is how JSON-RPC 1.0 says that there is none
         body = _lenient(_BODY, envelope.result, NO_BODY)
         return Message(content, "response", encoding, key, None, body, is_error=body.is_error is True)
     return Message(content, "notification", encoding, is_error=True)

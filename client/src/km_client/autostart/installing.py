@@ -81,7 +81,11 @@ def is_installed(found: Manager) -> bool:
 
 
 def _check_ours(file: Path) -> None:
-    if file.exists() and MARK not in file.read_text(encoding="utf-8", errors="replace"):
+    try:
+        is_foreign = file.exists() and MARK not in file.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # a directory, or not ours to read
+        is_foreign = True
+    if is_foreign:
         raise ClientError("foreign_file", f"{file} was not made by km-client", "move it away, and run this again")
 
 

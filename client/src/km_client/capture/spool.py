@@ -53,8 +53,8 @@ START = Mark(1, HEADER_BYTES)
 class Session(NamedTuple):
     """What `session.json` says: who runs what for whom. `api_url` and `api_key` only if given to this run.
 
-    `plugins` are the paths of `--plugin`. `transport` is `stdio` or `http`, `url` the server's of the latter, without
-    credentials or query. A relay from before a field was there does not write it.
+    `plugins` are the paths of `--plugin`. `transport` is `stdio` or `http`, `url` what the latter's server is known
+    as, without its secrets. A relay from before a field was there does not write it.
     """
 
     session_id: str

@@ -39,7 +39,10 @@ def run(args: Namespace) -> int:
     key = _key(args.api_key)
     url = _url(args.api_url)
     found = None if args.offline else account.ask(url, key)
-    connected = connecting.connect(url, key, found, with_plugins=not args.no_plugins, root=args.registry_root)
+    kept = connecting.keep(url, key)
+    connected = connecting.connect(
+        url, key, found, kept=kept, with_plugins=not args.no_plugins, root=args.registry_root
+    )
     connecting.tell(connected, in_json=args.json)
     return 0
 

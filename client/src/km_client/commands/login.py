@@ -16,7 +16,7 @@ import webbrowser
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from km_protocol.api_keys import ApiKey
+from km_protocol.api_keys import ApiKey, display, kind
 
 from km_client import account, config, connecting, credentials, device_login, output, paths
 from km_client.account import Account
@@ -39,8 +39,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     url = config.load({"api_url": args.api_url}).api_url
+    credentials.check_file()
     if args.keyring:
         credentials.check_keyring()
+    before = _login_before()
     api = Api(url, "")
     try:
         begun = device_login.begin(api, machine=machine_id(paths.machine_file()))
@@ -48,16 +50,43 @@ def run(args: Namespace) -> int:
         logged_in = device_login.wait(api, begun)
     finally:
         api.close()
+    key, kept = logged_in.key, _kept(url, logged_in.key, in_keyring=args.keyring)
+    if before is not None:
+        _end(*before)
     connected = connecting.connect(
-        url,
-        logged_in.key,
-        _known(url, logged_in.key),
-        with_plugins=not args.no_plugins,
-        root=args.registry_root,
-        in_keyring=args.keyring,
+        url, key, _known(url, key), kept=kept, with_plugins=not args.no_plugins, root=args.registry_root
     )
     connecting.tell(connected, in_json=args.json)
+    if credentials.from_environment() is not None:
+        output.warn(f"{credentials.VARIABLE} is set and goes before this login", "unset it")
     return 0
+
+
+def _login_before() -> tuple[str, ApiKey] | None:
+    """The login that this one takes the place of, and its server: by what is kept here, not by today's variables."""
+    try:
+        found = credentials.kept()
+        return (config.load(environment={}).api_url, found.api_key) if found and kind(found.api_key) == "inst" else None
+    except ClientError:  # it cannot be read, and is about to be replaced
+        return None
+
+
+def _kept(url: str, key: ApiKey, *, in_keyring: bool) -> str:
+    """Where the key is. One that cannot be kept is given back: nobody has it, and it would be good for a year."""
+    try:
+        return connecting.keep(url, key, in_keyring=in_keyring)
+    except ClientError:
+        _end(url, key)
+        raise
+
+
+def _end(url: str, key: ApiKey) -> None:
+    """Have the server refuse a key that is kept nowhere any more. Of the same account, it does so by itself."""
+    try:
+        device_login.give_back(url, key)
+    except ClientError as error:
+        words = f"the key starting `{display(key)}` is kept nowhere any more and still works: {error.message}"
+        output.warn(words, f"revoke it in the dashboard of {url}, under Settings → API keys")
 
 
 def _known(url: str, key: ApiKey) -> Account | None:

@@ -11,11 +11,13 @@ Secrets were taken out before anything was written here. `-->` is from client to
 from __future__ import annotations
 
 import json
-import os
+import select
 import sys
+import time
 from argparse import ArgumentParser, Namespace
 
-from km_client import config, paths
+from km_client import config, output, paths
+from km_client.commands.sessions import count_of
 from km_client.log_view import Entry, Filter, last_entries, new_entries, sentence, token_use
 from km_client.tokens import Prices, Use
 
@@ -24,7 +26,9 @@ DEFAULT_COUNT = 50
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="go on with new ones as they come")
-    parser.add_argument("-n", type=int, default=DEFAULT_COUNT, metavar="N", help="how many of the last to begin with")
+    parser.add_argument(
+        "-n", type=count_of("messages"), default=DEFAULT_COUNT, metavar="N", help="how many of the last to begin with"
+    )
     parser.add_argument("--method", metavar="METHOD", help="only these, requests and their responses: tools/call")
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--requests", action="store_true", help="only requests")
@@ -36,27 +40,30 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    try:
-        _run(args)
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read this has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
-
-
-def _run(args: Namespace) -> None:
     prices = Prices(*config.load().prices) if args.tokens else None
     wanted = Filter(args.method, _kinds(args), args.errors, args.session)
-    entries, place = last_entries(paths.log_dir(), wanted, max(0, args.n))
+    entries, place = last_entries(paths.log_dir(), wanted, args.n)
     for entry in entries:
         _print(entry, prices, as_json=args.json)
-    if not entries and not args.follow:
+    if not entries and args.n and not args.follow:
         sys.stderr.write("nothing is logged that matches\n  hint: `km-client status` shows what is recorded\n")
     if args.follow:
         sys.stdout.flush()
-        for entry in new_entries(paths.log_dir(), wanted, place):
+        for entry in new_entries(paths.log_dir(), wanted, place, _wait):
             _print(entry, prices, as_json=args.json)
             sys.stdout.flush()
+    return 0
+
+
+def _wait(seconds: float) -> None:
+    """Raises `BrokenPipeError` where the reader has left, as `grep -m1` does: who says nothing would never find out."""
+    if sys.platform == "win32":
+        time.sleep(seconds)
+        return
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)  # nothing but errors
+    if poll.poll(seconds * 1000):
+        raise BrokenPipeError
 
 
 def _kinds(args: Namespace) -> frozenset[str]:
@@ -71,9 +78,9 @@ def _print(entry: Entry, prices: Prices | None, *, as_json: bool) -> None:
         return
     line = entry.line.decode(errors="replace")
     use = token_use(entry) if prices else None
-    if prices and use:  # beside what is shipped, whose bytes stay as they are
+    if prices and use:  # beside what is shipped
         line = f"{line.rstrip()[:-1]},{_cost(use, prices)}}}"
-    sys.stdout.write(line + "\n")
+    output.say(output.escaped(line))
 
 
 def _cost(use: Use, prices: Prices) -> str:

@@ -40,6 +40,7 @@ KEY_KINDS = ("km_live_", "km_test_", "km_ci_", "km_inst_")
 KEY_TAIL = 36  # letters and digits after the kind; the agent, which may import the protocol, checks the checksum too
 SESSION_ID_LENGTH = 128  # what the server stores
 LAUNCHERS = {"npx", "bunx", "pnpm", "node", "bun", "deno", "uvx", "uv", "pipx", "python", "python3", "sh", "bash"}
+NO_NAME = frozenset(" \n=;$'\"")  # program text and settings have these, and a secret now and then
 LAUNCHER_WORDS = {"run", "exec", "dlx", "tool", "x"}  # `uv run NAME`, `pnpm dlx NAME`
 
 
@@ -47,19 +48,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.usage = "km-client monitor [OPTIONS] -- COMMAND [ARGUMENT …]\n       km-client monitor [OPTIONS] --url URL"
     parser.add_argument("--server-name", metavar="NAME", help="what to call the server (default: from its command)")
     parser.add_argument("--session-id", metavar="ID", help="what to call this session (default: a new UUIDv7)")
-    parser.add_argument(
-        "--plugin",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="run this plugin: a directory, a binary or a package",
-    )
+    plugin_help = "run this plugin: a directory, a binary or a package"
+    parser.add_argument("--plugin", action="append", default=[], metavar="PATH", help=plugin_help)
     parser.add_argument("--local-only", action="store_true", help="record, and show with `logs`, but ship nothing")
-    parser.add_argument(
-        "--debug",
-        action="store_true",
-        help="say on stderr what the relay does, and have plugins log more (or KM_DEBUG=1)",
-    )
+    debug_help = "say on stderr what the relay does, and have plugins log more (or KM_DEBUG=1)"
+    parser.add_argument("--debug", action="store_true", help=debug_help)
     parser.add_argument(
         "--debug-replay",
         metavar="FILE",
@@ -67,8 +60,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--api-key", metavar="KEY", help="ship with this key, not the stored one (or KM_API_KEY)")
     parser.add_argument("--api-url", metavar="URL", help="ship to this server (or KM_API_URL)")
+    _add_remote(parser)
+    parser.add_argument("command", nargs=REMAINDER, metavar="-- COMMAND", help="the MCP server and its arguments")
+
+
+def _add_remote(parser: ArgumentParser) -> None:
     remote = parser.add_argument_group("for a server that speaks HTTP")
-    remote.add_argument("--url", metavar="URL", help="the server's address, in place of a command")
+    remote.add_argument(
+        "--url", metavar="URL", help="the server's address; `${VARIABLE}` in it is that variable's value"
+    )
     remote.add_argument(
         "--listen", metavar="HOST:PORT", help="be a reverse proxy at this address; 127.0.0.1:0 finds a port"
     )
@@ -77,7 +77,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="'NAME: VALUE'",
-        help="send this header with every request; the value `env:VARIABLE` is that variable's",
+        help="send this header with every request; `${VARIABLE}` in it, or `env:VARIABLE` for it, is that variable's",
     )
     remote.add_argument(
         "--transport",
@@ -85,7 +85,6 @@ def add_arguments(parser: ArgumentParser) -> None:
         default="auto",
         help="Streamable HTTP, or the SSE of 2024-11-05; `auto` finds out (only without --listen)",
     )
-    parser.add_argument("command", nargs=REMAINDER, metavar="-- COMMAND", help="the MCP server and its arguments")
 
 
 def run(args: Namespace) -> int:
@@ -135,11 +134,11 @@ def _remote(args: Namespace, command: list[str]) -> int:
     from km_client.proxy.http import monitoring  # noqa: PLC0415 - a stdio server's start must not wait for this
 
     args.debug = _debug(args)
-    target = monitoring.parse_url(args.url)
+    target = monitoring.from_option(args.url)
 
     def describe(run_id: str) -> dict[str, object]:
         args.server_name = args.server_name or target.authority
-        return _description(args, [], run_id) | {"version": 2, "transport": "http", "url": target.shown}
+        return _description(args, [], run_id) | {"version": 2, "transport": "http", "url": target.known_as}
 
     code = monitoring.run(
         target,
@@ -230,7 +229,7 @@ def _name_of(command: list[str]) -> str:
     program = program.removesuffix(".exe").removesuffix(".cmd")
     if program not in LAUNCHERS:
         return program
-    names = (name for name in arguments if not name.startswith("-") and name not in LAUNCHER_WORDS)
+    names = (name for name in arguments if not (name[:1] == "-" or name in LAUNCHER_WORDS or NO_NAME & {*name}))
     return next(names, program).partition("@")[0] or program
 
 

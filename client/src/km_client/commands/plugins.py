@@ -14,7 +14,6 @@ NAME is a plugin's name or key, as `list` shows it; PATH a directory or a binary
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from argparse import ArgumentParser, Namespace
@@ -72,13 +71,7 @@ def run(args: Namespace) -> int:
         "refresh": plugins_install.refresh,
         "remove": plugins_install.remove,
     }
-    code = 0
-    try:
-        code = actions[args.action](args) or 0
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read this has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return code
+    return actions[args.action](args) or 0
 
 
 def _list(args: Namespace) -> None:

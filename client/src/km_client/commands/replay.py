@@ -12,6 +12,7 @@ one, ids aside, and exits with 1 if any differs: a regression test for servers.
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from functools import partial
 from typing import Any
 
 from km_client import output
@@ -82,18 +83,24 @@ def _as_server(args: Namespace, plan: Any) -> int:
     serve(stage)
     missing = stage.unasked
     if stage.unmatched:
-        output.warn(f"{stage.unmatched:,} requests were not in the recording")
+        verb = "was" if stage.unmatched == 1 else "were"
+        output.warn(f"{output.many(stage.unmatched, 'request')} {verb} not in the recording")
     if missing and args.strict:
-        output.warn(f"{len(missing):,} recorded requests were not asked: {', '.join(map(printable, missing[:5]))}")
+        verb = "was" if len(missing) == 1 else "were"
+        some = ", ".join(map(printable, missing[:5]))
+        output.warn(f"{output.many(len(missing), 'recorded request')} {verb} not asked: {some}")
     return DIFFERENT if args.strict and (missing or stage.unmatched) else 0
 
 
 def _as_client(args: Namespace, plan: Any) -> int:
+    from km_client.watching import sources  # noqa: PLC0415 - as above
     from km_client.watching.replaying.as_client import Play  # noqa: PLC0415 - as above
     from km_client.watching.replaying.server import RunningServer  # noqa: PLC0415 - as above
 
+    wash = sources.redactor(raw=args.raw)
     with RunningServer(args.command) as server:
-        verdicts = Play(plan, server, timeout=args.timeout, speed=args.speed or 0.0, ignored=args.ignore).run()
+        limits = {"timeout": args.timeout, "speed": args.speed or 0.0}
+        verdicts = Play(plan, server, **limits, ignored=args.ignore, hide=partial(sources.washed, wash=wash)).run()
     different = [verdict for verdict in verdicts if not verdict.is_same]
     if args.json:
         output.say_json(_answer(verdicts, len(different)))
@@ -140,8 +147,9 @@ def _warn(said: list[Any], *, as_client: bool) -> None:
         output.warn(f"{count:,} of {len(said):,} messages are not played: {why}")
     redacted = sum(one.from_client and one.message is not None and b"[redacted:" in one.content for one in said)
     if as_client and redacted:
+        sent = f"{output.many(redacted, 'message')} {'is' if redacted == 1 else 'are'} sent"
         output.warn(
-            f"{redacted:,} messages are sent with `[redacted:…]` in place of a secret",
+            f"{sent} with `[redacted:…]` in place of a secret",
             "`--raw` has the secrets while the journal is here; the answers may differ without them",
         )
 

@@ -81,7 +81,7 @@ def _would(found: Manager, args: Namespace) -> int:
 def _status(found: Manager, *, in_json: bool) -> int:
     """Exits 3 where nothing is installed."""
     installed = installing.is_installed(found)
-    current = installed and found.file.read_text(encoding="utf-8") == found.text
+    current = installed and found.file.read_text(encoding="utf-8", errors="replace") == found.text
     if in_json:
         output.say_json({"manager": found.name, "file": str(found.file), "installed": installed, "current": current})
     elif not installed:

@@ -17,7 +17,7 @@ import shutil
 import stat
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from km_client.output import printable
 
 DEFAULT_LIMIT = 20
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+LONGEST_SPAN = timedelta(days=36_500)  # longer ago than anything that is recorded, and no year before the first
+LARGEST_COUNT = 1_000_000_000
 FORMATS = {
     "har": "HAR-like JSONL: a call a line",
     "otlp": "OpenTelemetry spans as OTLP/JSON lines",
@@ -40,7 +42,9 @@ WIDE = 120  # columns where nobody's terminal sets a limit
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--server", metavar="NAME", help="only sessions with this server")
     parser.add_argument("--since", type=span, metavar="SPAN", help="only what spoke since then: 30m, 2h, 7d")
-    parser.add_argument("--limit", type=_count, default=DEFAULT_LIMIT, metavar="N", help="at most so many, 0 for all")
+    parser.add_argument(
+        "--limit", type=count_of("sessions"), default=DEFAULT_LIMIT, metavar="N", help="at most so many, 0 for all"
+    )
     parser.add_argument("--tokens", action="store_true", help="also about how many tokens each costs; takes longer")
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
@@ -58,11 +62,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     actions = {None: _list, "show": _show, "export": _export, "ids": _ids}
-    try:
-        actions[args.action](args)
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read this has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    actions[args.action](args)
     return 0
 
 
@@ -71,13 +71,18 @@ def span(text: str) -> timedelta:
     match = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)([smhdw])", text.strip())
     if match is None:
         raise ArgumentTypeError(f"`{printable(text)}` is no time span; write 30m, 2h or 7d")
-    return timedelta(**{UNITS[match[2]]: float(match[1])})
+    return min(timedelta(**{UNITS[match[2]]: float(match[1])}), LONGEST_SPAN)
 
 
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise ArgumentTypeError(f"`{printable(text)}` is no number of sessions")
-    return int(text)
+def count_of(things: str) -> Callable[[str], int]:
+    """What reads `20` as a number of `things`, for `--limit` and `-n`."""
+
+    def count(text: str) -> int:
+        if not (text.isascii() and text.isdigit()):
+            raise ArgumentTypeError(f"`{printable(text)}` is no number of {things}")
+        return LARGEST_COUNT if len(text) > len(str(LARGEST_COUNT)) else min(int(text), LARGEST_COUNT)
+
+    return count
 
 
 def _list(args: Namespace) -> None:
@@ -182,17 +187,26 @@ def _export(args: Namespace) -> None:
     if args.output:
         _write(args.output, export.lines())
     else:
-        sys.stdout.flush()
-        for line in export.lines():
-            sys.stdout.buffer.write(line)
-        sys.stdout.buffer.flush()
+        _print(export.lines())
     if export.cut:
         output.warn(
-            f"{export.cut:,} messages are exported in part: the log keeps the first 64 KiB of each, and the journal,"
+            f"{output.many(export.cut, 'message')} {'is' if export.cut == 1 else 'are'} exported in part:"
+            " the log keeps the first 64 KiB of each, and the journal,"
             " which had them whole, is gone"
         )
     if args.output:
         sys.stderr.write(f"{export.count:,} lines in {args.output}\n")
+
+
+def _print(lines: Iterator[bytes]) -> None:
+    """As it is for programs; on a terminal nothing that a stranger said acts on it."""
+    if sys.stdout.isatty():
+        for line in lines:
+            sys.stdout.write(output.escaped(line.decode(errors="replace")))
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.writelines(lines)
+    sys.stdout.buffer.flush()
 
 
 def _write(path: Path, lines: Iterator[bytes]) -> None:

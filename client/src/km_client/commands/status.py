@@ -55,7 +55,7 @@ def run(args: Namespace) -> int:
 
 def _find(*, offline: bool) -> Findings:
     settings = config.load()
-    machine, clients = overview.look(), coverage.survey(Path.cwd())
+    machine, clients = overview.look(), coverage.survey(_here())
     try:
         key = credentials.load()
     except ClientError as error:
@@ -66,6 +66,14 @@ def _find(*, offline: bool) -> Findings:
         return Findings(settings, key, account.ask(settings.api_url, key.api_key), "", machine, clients)
     except ClientError as error:
         return Findings(settings, key, None, error.message, machine, clients)
+
+
+def _here() -> Path | None:
+    """The directory this is run in, which may have been deleted under it."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return None
 
 
 def _show(found: Findings) -> None:

@@ -4,12 +4,14 @@ km-client wrap cursor codex            these clients, for this user
 km-client wrap --all --dry-run         every client that is found: show the change, write nothing
 km-client wrap --project .             the files that this project has for whoever works in it
 
-Only the command and the arguments of each server change (of a remote one, its address and headers become arguments).
+Only the command and the arguments of each server change (of a remote one, its address and headers become arguments, and
+variables where they may hold a secret).
 Comments, order and all else stay, a copy of each file is kept, and `km-client unwrap` gives back the very bytes.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -18,7 +20,6 @@ from km_client import output
 from km_client.errors import ClientError
 from km_client.wrapping import clients, coverage, program, showing, wrapper
 from km_client.wrapping.clients import Client, ConfigFile
-from km_client.wrapping.entries import Remote
 from km_client.wrapping.program import Program
 from km_client.wrapping.wrapper import Result
 
@@ -40,41 +41,32 @@ def add_choice(parser: ArgumentParser, verb: str) -> None:
         "--project", metavar="DIR", type=Path, help="the files in this directory instead of the user's own"
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="show what would change, with every value, and write nothing"
+        "--dry-run", action="store_true", help="show what would change, without the secrets, and write nothing"
     )
     parser.add_argument("--json", action="store_true", help="answer in JSON")
 
 
 def run(args: Namespace) -> int:
     files, found = chosen(args), program.find()
+    _must_be_there(args, files)
     results = [
         result
         for file in files
         if (result := wrapper.wrap(file, found.path, dry_run=args.dry_run, with_remote=not args.no_remote))
     ]
-    _nothing_found(args, results)
-    _warn([result for result in results if result.before != result.after], found, with_remote=not args.no_remote)
+    _warn(any(result.before != result.after for result in results), found)
     if args.json:
         return answer(args, results, {"program": found.path, "program_is_temporary": found.is_temporary})
     return show(args, results, WOULD if args.dry_run else DONE)
 
 
-def _warn(changed: list[Result], found: Program, *, with_remote: bool) -> None:
+def _warn(is_changed: bool, found: Program) -> None:
     """Of what a person may not expect to come with the change."""
-    if changed and found.is_temporary:
+    if is_changed and found.is_temporary:
         hint = (
             "install it, as by `uv tool install km-client` or `pipx install km-client`, and run `wrap` again with that"
         )
         output.warn(f"{found.path} is in a cache: when that is cleaned, no wrapped server will start", hint)
-    servers = [server for result in changed for server in result.servers if server.state == "open" and with_remote]
-    sent = [
-        f"`{coverage.name(server)}`" for server in servers if isinstance(server.said, Remote) and server.said.headers
-    ]
-    if sent:
-        output.warn(
-            f"the headers of {', '.join(sent)} become arguments, which other users of this machine see while it runs",
-            "where there are others, give --no-remote, which leaves such servers alone",
-        )
 
 
 def chosen(args: Namespace) -> list[ConfigFile]:
@@ -83,7 +75,7 @@ def chosen(args: Namespace) -> list[ConfigFile]:
     if args.clients and args.all:
         raise ClientError("bad_choice", "`--all` and the names of clients were both given", "give one of them", 2)
     if args.project:
-        if not args.project.is_dir():
+        if not _is_directory(args.project):
             raise ClientError("no_project", f"{args.project} is no directory", "give the project's own directory")
         return coverage.once(clients.find_in_project(args.project, named))
     if not args.clients and not args.all:
@@ -94,19 +86,34 @@ def chosen(args: Namespace) -> list[ConfigFile]:
     return coverage.once(clients.find(clients.this_system(), named))
 
 
-def _nothing_found(args: Namespace, results: list[Result]) -> None:
-    """A client that was named should be there. Raises `ClientError`."""
-    missing = [client for client in clients.named(args.clients) if not _has(results, client)] if args.clients else []
-    if missing or (args.project and not results):
-        what = missing[0].title if missing else "any client that is known"
+def _is_directory(path: Path) -> bool:
+    """Whether it is there under a name: the directory that a shell is in may have been deleted."""
+    try:
+        return path.resolve(strict=True).is_dir()
+    except (OSError, RuntimeError):  # Python 3.11 and 3.12 say `RuntimeError` of links in a circle
+        return False
+
+
+def _must_be_there(args: Namespace, files: list[ConfigFile]) -> None:
+    """A client that was named should have a file; nothing is changed where one has none. Raises `ClientError`."""
+    there = {os.path.realpath(file.path) for file in files if os.path.lexists(file.path)}
+    missing = [client for client in clients.named(args.clients) if not there & _places(args, client)]
+    if (missing and args.clients) or (args.project and not there):
+        what = missing[0].title if args.clients else "any client that is known"
         places = args.project or ", ".join(str(file.path) for file in clients.find(clients.this_system(), missing[:1]))
         raise ClientError(
             "no_config", f"there is no configuration of {what} in {places}", "`km-client status` lists what is here"
         )
 
 
-def _has(results: list[Result], client: Client) -> bool:
-    return any(result.file.client is client for result in results)
+def _places(args: Namespace, client: Client) -> set[str]:
+    """Where this client looks; another may look there too."""
+    found = (
+        clients.find_in_project(args.project, [client])
+        if args.project
+        else clients.find(clients.this_system(), [client])
+    )
+    return {os.path.realpath(file.path) for file in found}
 
 
 def show(args: Namespace, results: list[Result], done: dict[str, str]) -> int:
@@ -118,7 +125,7 @@ def show(args: Namespace, results: list[Result], done: dict[str, str]) -> int:
             if args.dry_run and result in changed:
                 showing.show_diff(result)
     output.say()
-    output.say(_summary(args, changed))
+    output.say(_summary(args, changed) if results else "No configuration of an MCP client was found here.")
     sys.stderr.writelines(showing.problems(results))
     return 1 if any(result.problem for result in results) else 0
 

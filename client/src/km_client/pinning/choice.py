@@ -30,7 +30,7 @@ def holds(say: Callable[[str], None]) -> bool:
     import tomllib  # noqa: PLC0415 - seldom needed
 
     try:
-        table = tomllib.loads(content.decode()).get("tools", {})
+        table = tomllib.loads(content.decode("utf-8-sig")).get("tools", {})
         word = table.get("on_change", "report") if isinstance(table, dict) else table
     except ValueError as error:
         say(f"{path} is not TOML: {error}; changed tools are held until that is corrected")

@@ -55,10 +55,12 @@ def load(path: Path) -> Pins | None:
         raise ClientError("bad_pins", message, "delete it to pin the server's tools as they are listed next") from None
 
 
-def update(identity: Identity, change: Callable[[Pins], object]) -> Pins:
-    """Have `change` applied to the pins of this server and written down, if it changes them. Raises `ClientError`."""
+def update(identity: Identity, change: Callable[[Pins], object], *, within: float | None = None) -> Pins:
+    """Have `change` applied to the pins of this server and written down, if it changes them. `within` is how long to
+    wait for others, in seconds (`LOCK_SECONDS` if it is not given). Raises `ClientError`.
+    """
     path = path_of(identity)
-    with _locked(path):
+    with _locked(path, LOCK_SECONDS if within is None else within):
         pins = load(path)
         is_new = pins is None
         pins = pins or Pins(identity)
@@ -81,7 +83,7 @@ def all_files() -> list[Path]:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, within: float) -> Iterator[None]:
     """Nobody else changes a file of pins meanwhile."""
     try:
         paths.make_private(path.parent)
@@ -90,7 +92,7 @@ def _locked(path: Path) -> Iterator[None]:
         message = f"{path.parent} cannot be used: {error.strerror}"
         raise ClientError("bad_pins", message, "correct its permissions, or set KM_DATA_DIR") from None
     try:
-        if not lock.hold_within(fd, LOCK_SECONDS):
+        if not lock.hold_within(fd, within):
             message = f"another program keeps {path.parent / 'lock'}"
             raise ClientError("bad_pins", message, "end it, and try again")
         yield

@@ -63,10 +63,13 @@ class Change(NamedTuple):
 
 
 class Walk:
-    """The names on the pages of the list that one run reads; `None` while nobody has seen that list begin."""
+    """The names on the pages of the list that one run reads; `None` while nobody has seen that list begin. `begun_ns`
+    is when one was asked for whose first page is still to come.
+    """
 
     def __init__(self) -> None:
         self.names: set[str] | None = None
+        self.begun_ns: int | None = None
 
 
 @dataclass(slots=True)
@@ -101,6 +104,12 @@ class Pins:
                 self._end(walk.names, at_ns)
         if listing.is_last:
             walk.names = None
+
+    def follow(self, listing: Listing, walk: Walk, *, at_ns: int, now_ns: int) -> None:
+        """`begin`, where this page is the first of the list that was asked for, and `see`."""
+        if walk.begun_ns is not None:
+            self.begin(walk, at_ns=walk.begun_ns, now_ns=now_ns)
+        self.see(listing, walk, at_ns=at_ns, now_ns=now_ns)
 
     def changes(self) -> list[Change]:
         """What waits for an approval, by name."""

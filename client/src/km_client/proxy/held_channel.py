@@ -5,7 +5,8 @@ r"""The two directions of a stdio relay whose changed tools are held: whole line
 
 A line is passed on once its end has come, with the bytes it had, unless `holding` changes it; half a line says nothing
 to either side. The recording has what each side sent, and, before it, a note of what was withheld. A line over 64 MiB
-cannot be judged: it is not passed on, which is said, and noted. What no line feed ends is passed on at the end.
+cannot be judged: it is not passed on, which is said, and noted. What no line feed ends is passed on at the end. From a
+client that does not take our answers nothing more is read, as a server would do that answers a call before the next.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import NamedTuple, Protocol
 
 from km_client.capture.journal import REQUEST, DirectionJournal
 from km_client.pinning.pins import Identity
-from km_client.proxy.channel import CHUNK_BYTES, Channel, Watch
+from km_client.proxy.channel import CHUNK_BYTES, READABLE, Channel, Watch
 from km_client.proxy.held_list import NOTE, may_list
 from km_client.proxy.holding import Judge, Refusal
 
@@ -37,7 +38,8 @@ class Passed(NamedTuple):
 class Output(Protocol):
     """What leads to the client: takes something of our own between two lines, and what is recorded about it."""
 
-    def put(self, content: bytes, recorded: bytes) -> None: ...
+    def put(self, content: bytes, recorded: bytes) -> bool:
+        """Whether some of it still has to wait for the client."""
 
 
 class Hold:
@@ -46,7 +48,9 @@ class Hold:
     def __init__(self, identity: Identity, say: Callable[[str], None]) -> None:
         self.judge = Judge(identity, say)
         self.say = say
+        self.is_owing = False  # the client has not taken an answer of ours
         self._to_client: Output | None = None
+        self._of_client: HeldChannel
         self._turn = threading.Lock()  # where each direction is a thread of its own
 
     def channel(
@@ -62,7 +66,9 @@ class Hold:
         """In place of `Channel`."""
         made = HeldChannel(source, sink, journal, watch, on_end=on_end, on_broken=on_broken)
         made.hold, made.lines = self, Lines(self, is_clients=journal.direction == REQUEST)
-        if journal.direction != REQUEST:
+        if journal.direction == REQUEST:
+            self._of_client = made
+        else:
             self._to_client = made
         return made
 
@@ -78,10 +84,16 @@ class Hold:
 
     def refuse(self, refusals: list[Refusal]) -> None:
         """Answer the client in the server's place."""
-        for error, note in refusals:
-            answer = error + b"\n" if error else b""
-            if self._to_client:
-                self._to_client.put(answer, note + b"\n" + answer)
+        answers = [error + b"\n" if error else b"" for error, _ in refusals]
+        if refusals and self._to_client:
+            recorded = [note + b"\n" + answer for (_, note), answer in zip(refusals, answers, strict=True)]
+            self.is_owing = self._to_client.put(b"".join(answers), b"".join(recorded)) or self.is_owing
+
+    def paid(self) -> None:
+        """The client has taken all."""
+        if self.is_owing:
+            self.is_owing = False
+            self._of_client.go_on()
 
 
 class Lines:
@@ -177,13 +189,33 @@ class HeldChannel(Channel):
         if passed.recorded:
             self._journal.append(passed.recorded, read_at, read_at_unix)
         self.hold.refuse(passed.refusals)
+        self._wait_if_owed()
         return True
 
-    def put(self, content: bytes, recorded: bytes) -> None:
+    def on_writable(self) -> None:
+        """As in any channel; and who writes on only when it has its answers may do so now."""
+        super().on_writable()
+        if self._journal.direction == REQUEST:
+            self._wait_if_owed()
+        elif not self._held:
+            self.hold.paid()
+
+    def go_on(self) -> None:
+        """Read from the client again."""
+        if self._is_open and not self._held:
+            self._watch.add(self._source, READABLE, self.on_readable)
+
+    def put(self, content: bytes, recorded: bytes) -> bool:
         """Something of our own, between two lines."""
         if self._is_open:
             self._send(content)
         self._journal.append(recorded, monotonic_ns(), time_ns())
+        return bool(self._held)
+
+    def _wait_if_owed(self) -> None:
+        """What would be refused next would have to be kept, without end, for a client that takes no answer."""
+        if self.hold.is_owing and self._journal.direction == REQUEST and self._is_open and not self._held:
+            self._watch.remove(self._source)
 
     def _send(self, content: bytes) -> None:
         if self._held:

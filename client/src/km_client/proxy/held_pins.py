@@ -4,7 +4,8 @@
     pins.fresh().withheld("read")        a person may have approved something meanwhile
     pins.update(change)                  written down where that is possible; the first time it must be
 
-`complain(error)` hears why pins that are known could not be written.
+`complain(error)` hears why pins that are known could not be written. Another program that keeps their lock holds us up
+for no longer than `PATIENCE_SECONDS`, except where nothing is known yet that could be kept to.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from km_client.errors import ClientError
 from km_client.pinning import pin_file
 from km_client.pinning.pins import Identity, Pins
 
+PATIENCE_SECONDS = 0.3  # for what others write meanwhile; the agent takes the list from the recording in any case
 Stamp = tuple[int, int, int]
 
 
@@ -38,10 +40,12 @@ class HeldPins:
     def update(self, change: Callable[[Pins], object]) -> Pins:
         """The pins after `change`."""
         known = self.fresh() if self._path.exists() else None
+        is_known = known is not None and bool(known.pinned)
+        within = PATIENCE_SECONDS if is_known else pin_file.LOCK_SECONDS
         try:
-            self._pins = pin_file.update(self._identity, change)
+            self._pins = pin_file.update(self._identity, change, within=within)
         except ClientError as error:
-            if known is None or not known.pinned:
+            if known is None or not is_known:
                 raise
             self._complain(error)
             change(known)

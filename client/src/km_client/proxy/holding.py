@@ -125,8 +125,7 @@ class Judge:
             self._lists[key_of(value["id"])] = value["id"]
             if len(self._lists) > MAX_LISTS:  # a list that comes all the same is judged, too: see `_unasked`
                 self._lists.pop(next(iter(self._lists)))
-            if params.get("cursor") is None:
-                self._begin(at_ns)
+            self._walk.begun_ns = at_ns if params.get("cursor") is None else None
         if value.get("method") != "tools/call":
             return None
         name = params.get("name")
@@ -150,12 +149,6 @@ class Judge:
         error = {"code": ERROR, "message": f"km-client: {text}", "data": {"server": self._identity.name, **facts}}
         answer = {"jsonrpc": "2.0", "id": identifier, "error": error}
         return Refusal(json.dumps(answer).encode(), note(identifier, {**facts, "given": "an error"}))
-
-    def _begin(self, at_ns: int) -> None:
-        try:
-            self._pins.update(lambda pins: pins.begin(self._walk, at_ns=at_ns, now_ns=time.time_ns()))
-        except ClientError as error:
-            self._complain(error)
 
     def _batch(self, message: bytes, text: str, whole: spans.Span, at_ns: int) -> Answered:
         parts = [span.of(text) for span in spans.elements(text, whole.start)]
@@ -206,7 +199,8 @@ class Judge:
                 raise ClientError(
                     "ambiguous", "the list can be read in two ways: a name stands twice in one object", hint
                 )
-            pins = self._pins.update(lambda pins: pins.see(listing, self._walk, at_ns=moment, now_ns=time.time_ns()))
+            pins = self._pins.update(lambda pins: pins.follow(listing, self._walk, at_ns=moment, now_ns=time.time_ns()))
+            self._walk.begun_ns = None
         except ClientError as error:
             self._complain(error)
             refusal = self._refusal(identifier, f"{error.message}; {error.hint}" if error.hint else error.message, {})

@@ -129,10 +129,11 @@ class _Output:
         with self._mine:
             self._journal.append(data, monotonic, unix)
 
-    def put(self, content: bytes, recorded: bytes) -> None:
+    def put(self, content: bytes, recorded: bytes) -> bool:
         with self._mine:
             self.write(content)
             self.record(recorded, monotonic_ns(), time_ns())
+        return False  # it was waited for
 
 
 def _copy(

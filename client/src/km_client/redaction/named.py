@@ -92,7 +92,7 @@ def _read(match: re.Match[bytes]) -> _Named:
 def quote_of(match: re.Match[bytes]) -> bytes:
     """The quotes that a note needs around it, where a JSON number was the secret: `{"password": 0}`."""
     found = match.groupdict()
-    return found["depth"] + b'"' if found.get("bare") and "depth" in found else b""
+    return found["depth"] + b'"' if found.get("bare") and found.get("depth") is not None else b""
 
 
 def _is_password(match: re.Match[bytes]) -> bool:

@@ -21,9 +21,12 @@ import msgspec
 from km_protocol.envelope import Event
 
 from km_client.agent.events import GAP_METHOD
+from km_client.agent.open_calls import STREAMS
+from km_client.capture import exchanges
 
 LONGEST_LOOK = 64 * 1024  # bytes of a failure that are looked into for words
 KEPT_LATE = 1_000  # calls that were given up: most are never answered
+ENDINGS = {"notifications/cancelled", exchanges.METHOD}  # of streams, whose end has no duration to be known by
 _FORGOTTEN = msgspec.Raw(b"null")
 
 
@@ -136,6 +139,8 @@ class Pairing:
         asked_by_client = (event.direction == "request") == (event.type == "request")
         key = (event.session_id, event.correlation_id, asked_by_client)
         if event.type == "request":
+            if overtaken := self._open.pop(key, None):  # as of two who ask for one task's result
+                self._open[event.session_id, overtaken.first.id, asked_by_client] = overtaken
             self._open[key] = call = Call(event)
             return call
         if event.type in ("response", "error"):
@@ -147,7 +152,10 @@ class Pairing:
     def forget(self, call: Call) -> None:
         """Wait no more for the answer to `call`."""
         first = call.first
-        self._open.pop((first.session_id, first.correlation_id or "", call.from_client), None)
+        for known_by in (first.correlation_id or "", first.id):
+            key = (first.session_id, known_by, call.from_client)
+            if self._open.get(key) is call:
+                del self._open[key]
 
     def _noticed(self, event: Event) -> Call | None:
         for asked_by_client in (True, False):
@@ -155,7 +163,7 @@ class Pairing:
             if (call := self._open.get(key)) is None:
                 continue
             call.notices += 1
-            if event.duration_ms is not None:
+            if event.duration_ms is not None or (call.method in STREAMS and event.method in ENDINGS):
                 call.given_up = event
                 self._late[key] = self._open.pop(key)
                 while len(self._late) > KEPT_LATE:
@@ -211,5 +219,5 @@ def failure_words(event: Event) -> tuple[str, str]:
             return str(said.code if said.code is not None else ""), str(said.message or "")
         blocks = msgspec.json.decode(message, type=_Said).result.content
         return "tool_error", next((block.text for block in blocks if isinstance(block.text, str)), "")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ("" if event.type == "error" else "tool_error"), ""

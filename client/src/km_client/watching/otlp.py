@@ -139,7 +139,7 @@ def _read(event: Event | None) -> _Message:
         return _Message()
     try:
         return msgspec.json.decode(content(event), type=_Message)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _Message()  # not JSON-RPC as the schema has it; it was recorded all the same
 
 

@@ -105,7 +105,10 @@ class Recorded:
                 "what was shipped is kept in the log only, redacted: leave out --raw",
             )
         for run, start in starts:
-            yield from sources.journalled(run, start, wash)
+            try:
+                yield from sources.journalled(run, start, wash)
+            except UNREADABLE as error:
+                raise unreadable(run, str(error)) from error
 
     def _readable(self) -> list[Run]:
         return [run for run in self.runs if run.session]

@@ -10,10 +10,11 @@ Everything is redacted by the person's rules unless a redactor that does nothing
 
 from __future__ import annotations
 
+import json
 import struct
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from km_protocol.envelope import Event, Party
@@ -55,6 +56,15 @@ def redactor(*, raw: bool = False) -> Redactor:
         return Redactor(RAW)
     settings = config.load()
     return Redactor(RedactionRules(settings.redacts, settings.patterns, settings.allowed))
+
+
+def washed(value: Any, wash: Redactor) -> Any:
+    """A JSON value without its secrets; the text of it where a pattern of the person's own leaves no JSON."""
+    content = wash.redact(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")).content
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content.decode(errors="replace")
 
 
 def runs() -> list[Run]:

@@ -7,6 +7,7 @@
     plan         one file's text with our wrapping, and without it
     backup       what the file was before, and each entry, so that `unwrap` gives back the bytes
     files        one file: read, and replaced at once and only if nobody else changed it
+    hiding       a file's text as it may be shown: without what is secret in it
     wrapper      all of that for one file: what `wrap`, `unwrap`, `status` and `doctor` call
 
 No file is ever written out from parsed data: an edit replaces the characters of a value, and all others stay.

@@ -8,6 +8,7 @@ Both are for their owner's eyes only: a configuration may hold keys. They are re
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -37,7 +38,7 @@ class Record(msgspec.Struct, frozen=True):
 
 def directory(path: Path) -> Path:
     """Where the copy and the record of this file are; `path` is the file itself, not a link to it."""
-    return paths.data_dir() / "wrapping" / hashlib.sha256(str(path).encode(errors="surrogateescape")).hexdigest()[:16]
+    return paths.wrapping_dir() / hashlib.sha256(str(path).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def keep(path: Path, client: str, before: bytes, after: bytes, undo: Sequence[Undo]) -> Path:
@@ -48,9 +49,10 @@ def keep(path: Path, client: str, before: bytes, after: bytes, undo: Sequence[Un
     record = Record(1, client, str(path), copy.name, digest, _digest(after), list(undo))
     # Not by msgspec: a path may hold bytes that are no text, and a name half of a surrogate pair.
     replace_file(place / RECORD, json.dumps(msgspec.to_builtins(record), indent=2).encode(), mode=0o600)
-    for other in place.iterdir():
-        if other.name not in (copy.name, RECORD) and not other.name.startswith("."):  # half of what another writes now
-            other.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # of copies that are needed no more
+        for other in place.iterdir():
+            if other.name not in (copy.name, RECORD) and not other.name.startswith("."):  # half of what another writes
+                other.unlink(missing_ok=True)
     return copy
 
 
@@ -63,8 +65,10 @@ def original(path: Path, record: Record, data: bytes) -> bytes | None:
     """The very bytes from before, if `data` is what we left there."""
     if _digest(data) != record.after:
         return None
-    copy = directory(path) / record.copy
-    content = copy.read_bytes() if copy.is_file() else b""
+    try:
+        content = (directory(path) / record.copy).read_bytes()
+    except OSError:  # then the entries say enough
+        return None
     return content if _digest(content) == record.before else None
 
 
@@ -75,7 +79,7 @@ def forget(path: Path) -> None:
 
 def every() -> Iterator[Record]:
     """The records of all files that are wrapped."""
-    for place in sorted((paths.data_dir() / "wrapping").glob("*")):
+    for place in sorted(paths.wrapping_dir().glob("*")):
         if record := _read(place):
             yield record
 

@@ -41,6 +41,9 @@ class System(NamedTuple):
             "local": self._variable("LOCALAPPDATA", f"{home}/AppData/Local"),
             "claude": self._variable("CLAUDE_CONFIG_DIR", home),
             "codex": self._variable("CODEX_HOME", f"{home}/.codex"),
+            "copilot": self._variable("COPILOT_HOME", f"{home}/.copilot"),
+            "gemini": self._variable("GEMINI_CLI_HOME", home),
+            "cline": self._variable("CLINE_DIR", f"{home}/.cline"),
         }
 
     def _variable(self, name: str, otherwise: str) -> str:
@@ -48,7 +51,10 @@ class System(NamedTuple):
 
 
 class Client(NamedTuple):
-    """One program. `roots` are the ways to its tables of servers; `*` is every member. `own` goes by system."""
+    """One program. `roots` are the ways to its tables of servers; `*` is every member. `own` goes by system.
+
+    Where the way `newer` leads to a table of servers, in the file of a later version, it stands for the `roots`.
+    """
 
     id: str
     title: str
@@ -56,6 +62,7 @@ class Client(NamedTuple):
     roots: tuple[tuple[str, ...], ...]
     own: Mapping[SystemName, tuple[str, ...]]
     project: tuple[str, ...] = ()
+    newer: tuple[str, ...] = ()
 
     @property
     def dialect(self) -> Dialect:
@@ -79,7 +86,12 @@ _CLAUDE_DESKTOP = "{application}/Claude/claude_desktop_config.json"
 _STORE = (
     "{local}/Packages/Claude_*/LocalCache/Roaming/Claude/claude_desktop_config.json"  # installed from Windows' store
 )
-_CLINE = "{application}/Code/User/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json"
+_CLINE = (
+    "{cline}/data/settings/cline_mcp_settings.json",  # of its command line, and of later versions in an editor
+    "{application}/Code/User/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json",
+)
+_CODEIUM = "{home}/.codeium/windsurf/mcp_config.json"
+_DEVIN = ("devin/mcp_config.json", "devin/config.json")  # what Windsurf is called since 2026
 _GOOSE = "{config}/goose/config.yaml"
 _ZED = "{config}/zed/settings.json"
 
@@ -108,14 +120,25 @@ CLIENTS = (
         _everywhere("{application}/Code/User/mcp.json", "{application}/Code/User/profiles/*/mcp.json"),
         (".vscode/mcp.json",),
     ),
-    Client("copilot-cli", "Copilot CLI", "jsonc", _SERVERS, _everywhere("{home}/.copilot/mcp-config.json")),
+    Client(
+        "copilot-cli",
+        "Copilot CLI",
+        "jsonc",
+        _SERVERS,
+        _everywhere("{copilot}/mcp-config.json"),
+        (".mcp.json", ".github/mcp.json"),
+    ),
     Client(
         "windsurf",
         "Windsurf / Devin",
         "jsonc",
         _SERVERS,
-        _everywhere("{home}/.codeium/windsurf/mcp_config.json"),
-        (".devin/mcp_config.json",),
+        {
+            "macos": (_CODEIUM, *(f"{{config}}/{place}" for place in _DEVIN)),
+            "linux": (_CODEIUM, *(f"{{config}}/{place}" for place in _DEVIN)),
+            "windows": (_CODEIUM, *(f"{{roaming}}/{place}" for place in _DEVIN)),
+        },
+        (".devin/mcp_config.json", ".devin/config.json", ".devin/config.local.json"),
     ),
     Client(
         "zed",
@@ -125,13 +148,13 @@ CLIENTS = (
         {"macos": ("{home}/.config/zed/settings.json",), "linux": (_ZED,), "windows": ("{roaming}/Zed/settings.json",)},
         (".zed/settings.json",),
     ),
-    Client("cline", "Cline", "jsonc", _SERVERS, _everywhere(_CLINE)),
+    Client("cline", "Cline", "jsonc", _SERVERS, _everywhere(*_CLINE)),
     Client(
         "gemini-cli",
         "Gemini CLI",
         "jsonc",
         _SERVERS,
-        _everywhere("{home}/.gemini/settings.json"),
+        _everywhere("{gemini}/.gemini/settings.json"),
         (".gemini/settings.json",),
     ),
     Client("codex", "Codex", "toml", (("mcp_servers",),), _everywhere("{codex}/config.toml"), (".codex/config.toml",)),
@@ -141,7 +164,8 @@ CLIENTS = (
         "jsonc",
         (("mcp",),),
         _everywhere("{config}/opencode/opencode.json", "{config}/opencode/opencode.jsonc"),
-        ("opencode.json", "opencode.jsonc"),
+        ("opencode.json", "opencode.jsonc", ".opencode/opencode.json", ".opencode/opencode.jsonc"),
+        newer=("mcp", "servers"),
     ),
     Client(
         "goose",

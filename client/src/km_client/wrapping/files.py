@@ -1,7 +1,8 @@
 """One file of another program's: read, and replaced at once, whole, and only while it is what was read.
 
-A link is followed and stays a link; owner and mode stay. The new content is on the disk before it takes the old one's
-place. Between the last look and the rename no other program can be kept out: that is a few microseconds.
+A link is followed and stays a link; owner and mode stay, and on Linux extended attributes, such as an access list. The
+new content is on the disk before it takes the old one's place; a second name of the file, a hard link, keeps the old.
+Between the last look and the rename no other program can be kept out: that is a few microseconds.
 """
 
 from __future__ import annotations
@@ -34,8 +35,12 @@ class Snapshot(NamedTuple):
 
 def read(path: Path) -> Snapshot | None:
     """The file at `path`; `None` if there is none. Raises `ClientError`."""
-    if not os.path.lexists(path):
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise _unreadable(path, error.strerror) from None
     try:
         real = path.resolve(strict=True)
         status = real.stat()
@@ -52,17 +57,21 @@ def read(path: Path) -> Snapshot | None:
         raise ClientError("config_link", f"{path} is a link to {target}, where nothing is", hint) from None
     except (OSError, RuntimeError) as error:  # Python 3.11 and 3.12 say `RuntimeError` of links in a circle
         why = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
-        raise ClientError(
-            "config_unreadable", f"{path} cannot be read: {why}", "see where it leads, and who may"
-        ) from None
+        raise _unreadable(path, why) from None
 
 
-def replace(snapshot: Snapshot, data: bytes) -> None:
-    """Put `data` in the file's place. Raises `ChangedMeanwhile`, and `ClientError` where that is not allowed."""
+def check_writable(snapshot: Snapshot) -> None:
+    """Raises `ClientError` where the file's own mode says that it is not to be changed."""
     path = snapshot.path
     if not snapshot.status.st_mode & 0o222 or not os.access(path, os.W_OK):
         hint = "make it writable (`chmod u+w`), and try again: nothing was changed"
         raise ClientError("config_read_only", f"{path} is read-only", hint)
+
+
+def replace(snapshot: Snapshot, data: bytes) -> None:
+    """Put `data` in the file's place. Raises `ChangedMeanwhile`, and `ClientError` where that is not allowed."""
+    check_writable(snapshot)
+    path = snapshot.path
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED)
     except OSError as error:
@@ -95,6 +104,16 @@ def _keep_owner_and_mode(descriptor: int, temporary: Path, snapshot: Snapshot) -
                 hint = "do this as the user whose file it is: nothing was changed"
                 raise ClientError("config_owner", f"{snapshot.path} belongs to another user", hint) from None
     temporary.chmod(stat.S_IMODE(status.st_mode))
+    if sys.platform == "linux":
+        _keep_attributes(descriptor, snapshot.path)
+
+
+def _keep_attributes(descriptor: int, path: Path) -> None:
+    """What this user may set of them: a label of the system's own is given to the new file by the system."""
+    with contextlib.suppress(OSError):  # a file system without any
+        for name in os.listxattr(path):
+            with contextlib.suppress(OSError):
+                os.setxattr(descriptor, name, os.getxattr(path, name))
 
 
 def _sync_directory(directory: Path) -> None:
@@ -109,6 +128,10 @@ def _sync_directory(directory: Path) -> None:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+
+def _unreadable(path: Path, why: str | None) -> ClientError:
+    return ClientError("config_unreadable", f"{path} cannot be read: {why}", "see where it leads, and who may")
 
 
 def _unwritable(path: Path, error: OSError) -> ClientError:

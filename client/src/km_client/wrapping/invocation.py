@@ -17,7 +17,7 @@ from typing import NamedTuple
 from km_client.wrapping.dialect import Transport
 
 PROGRAMS = {"km-client", "km"}
-LAUNCHERS = {"uvx", "uv", "pipx"}
+LAUNCHERS = {"uvx", "uv", "pipx", "cmd"}  # `cmd /c km-client …` is how many start a program on Windows
 # Whether an option of `monitor` takes a value. One that is not here is read as one that takes none.
 TAKES_VALUE = {
     **dict.fromkeys(("--local-only", "--debug"), False),

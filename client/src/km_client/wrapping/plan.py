@@ -10,18 +10,19 @@ stand there, `before` comes back to the character, whatever else was changed aro
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
 
 from km_client.errors import ClientError
-from km_client.wrapping import rewriting, servers
+from km_client.wrapping import environment, rewriting, servers
 from km_client.wrapping.clients import Client
 from km_client.wrapping.documents import Syntax, syntax
 from km_client.wrapping.documents.editing import Pen
 from km_client.wrapping.documents.tree import Edit, Node, OverlapError, ParseError, Way, apply
 from km_client.wrapping.entries import Launch, Remote, Unfit
+from km_client.wrapping.invocation import Invocation
 from km_client.wrapping.servers import Server
 
 BOM = "\ufeff"
@@ -45,6 +46,9 @@ class Plan(NamedTuple):
     before: str
     after: str
     undo: list[Undo]
+
+
+_Skipped = Mapping[Way, frozenset[str]]  # by the way to a table: its members that are not compared
 
 
 class _NotProvedError(Exception):
@@ -128,7 +132,8 @@ def _proved(
     new = written.parse(text, client.roots)
     found = {server.path: server for server in servers.listed(new, client)}
     ways = {_way(change.server): client.dialect.names | {"path"} for change in changes}
-    is_right = _rest(old, ways, ()) == _rest(new, ways, ()) and all(
+    ours = {(*_way(change.server), client.dialect.environment): _ours(change) for change in changes}
+    is_right = _rest(old, ways, ours, ()) == _rest(new, ways, ours, ()) and all(
         _says(found.get(change.server.path), change, is_wrapped) for change in changes
     )
     if not is_right:
@@ -140,31 +145,54 @@ def _way(server: Server) -> Way:
     return (*server.path, *(server.said.way if isinstance(server.said, Launch) else ()))
 
 
-def _rest(node: Node, ways: dict[Way, frozenset[str]], way: Way) -> Any:
-    """What a value says, but for the members of changed entries that wrapping changes."""
+def _ours(change: _Change) -> frozenset[str]:
+    """The variables that one entry has for our sake: those that are put in, or taken out."""
+    server = change.server
+    if isinstance(server.said, Remote):
+        return frozenset(server.said.bridge.variables)
+    if server.found is None or not isinstance(server.said, Launch):
+        return frozenset()
+    return frozenset(environment.filled(server.found, server.said.environment).variables)
+
+
+def _rest(node: Node, ways: _Skipped, ours: _Skipped, way: Way) -> Any:
+    """What a value says, but for the members of changed entries that wrapping changes, and our variables there."""
     if node.kind == "list":
-        return [_rest(item, ways, (*way, "")) for item in node.items]
-    if node.kind == "table":
-        skipped = ways.get(way, ())
-        return [(m.key, _rest(m.node, ways, (*way, m.key))) for m in node.members if m.key not in skipped]
-    return node.kind, node.text
+        return [_rest(item, ways, ours, (*way, "")) for item in node.items]
+    if node.kind != "table":
+        return node.kind, node.text
+    skipped = ways.get(way) or ours.get(way) or frozenset()
+    kept = [m for m in node.members if m.key not in skipped and not _is_all(m.node, ours.get((*way, m.key)))]
+    return [(m.key, _rest(m.node, ways, ours, (*way, m.key))) for m in kept]
+
+
+def _is_all(table: Node, ours: frozenset[str] | None) -> bool:
+    """Whether it is there for our variables alone."""
+    return bool(ours) and table.kind == "table" and {member.key for member in table.members} <= (ours or set())
 
 
 def _says(server: Server | None, change: _Change, is_wrapped: bool) -> bool:
     if server is None:
         return False
+    said, old = server.said, change.server
     if is_wrapped:
-        return isinstance(server.said, Launch) and server.said.words == change.words and server.found is not None
-    found = change.server.found
-    if found is None or server.found is not None:
+        if not isinstance(said, Launch) or server.found is None or said.words != change.words:
+            return False
+        return not isinstance(old.said, Remote) or _is_same(old.said, server.found, said)
+    if old.found is None or not isinstance(old.said, Launch):
         return False
-    if isinstance(server.said, Launch):
-        return server.said.words == found.server
-    if not isinstance(server.said, Remote):
-        return False
-    # White space around a header's value means nothing (RFC 9110 §5.5), and a command line does not keep it.
-    said = {name.strip(): value.strip() for name, value in server.said.headers.items()}
-    return (server.said.url, said) == (found.url, found.headers)
+    if isinstance(said, Launch):
+        return said.words == old.found.server
+    return isinstance(said, Remote) and _is_same(said, old.found, old.said)
+
+
+def _is_same(remote: Remote, found: Invocation, bridge: Launch) -> bool:
+    """Whether a bridge leads where an entry does. White space around a header's value means nothing (RFC 9110 §5.5),
+    and a command line does not keep it.
+    """
+    filled = environment.filled(found, bridge.environment)
+    old, new = ({name.strip(): value.strip() for name, value in each.headers.items()} for each in (remote, filled))
+    return (remote.url, old) == (filled.url, new)
 
 
 def _undo(old: str, change: _Change, changes: Sequence[_Change], wrapped: Server) -> Iterator[Undo]:

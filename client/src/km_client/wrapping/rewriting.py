@@ -4,16 +4,17 @@
 {"command": "/…/km-client", "args": ["monitor", "--server-name", "files", "--", "npx", "-y", "x"]}
 
 {"type": "http", "url": "https://…", "headers": {"A": "b"}}
-{"type": "stdio", "command": "/…/km-client", "args": ["monitor", …, "--url", "https://…", "--header", "A: b"]}
+{"type": "stdio", "command": "/…/km-client", "args": ["monitor", …, "--header", "A: env:KM_HEADER_1"],
+ "env": {"KM_HEADER_1": "b"}}
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from km_client.wrapping import invocation
+from km_client.wrapping import entries, environment, invocation
 from km_client.wrapping.documents.editing import Pen, array, literal
-from km_client.wrapping.documents.tree import Edit
+from km_client.wrapping.documents.tree import DOTTED, Edit
 from km_client.wrapping.entries import Launch, Remote
 from km_client.wrapping.invocation import Invocation
 
@@ -23,7 +24,7 @@ def wrap(pen: Pen, said: Launch | Remote, program: str, name: str) -> tuple[list
     if isinstance(said, Launch):
         head = invocation.write(program, name)
         return _splice(pen, said, 0, head), head + said.words
-    words = invocation.write_remote(program, name, said.url, said.transport, said.headers)
+    words = invocation.write_remote(program, name, said.bridge.url, said.transport, said.bridge.headers)
     return _bridge(pen, said, words), words
 
 
@@ -62,24 +63,34 @@ def _bridge(pen: Pen, said: Remote, words: Sequence[str]) -> list[Edit]:
         if dialect.arguments
         else {dialect.program: array(words)}
     )
-    edits = [pen.replace_member(said.table, said.member, written)]
+    variables, edits = said.bridge.variables, list[Edit]()
+    if variables and said.environment:
+        edits.append(pen.insert_first(said.environment, variables))
+    elif variables:
+        written[dialect.environment] = pen.mapping(variables)
+    edits.append(pen.replace_member(said.table, said.member, written))
     if headers := said.table.get(dialect.headers):
-        edits.append(pen.remove_member(said.table, headers))
-    if kind := said.table.get("type"):
-        edits.append(pen.set_text(kind.node, dialect.local))
-    return edits
+        edits += pen.remove_members(said.table, [headers])
+    return edits + [pen.set_text(kind.node, dialect.local) for kind in entries.kinds(said.table)]
 
 
 def _address(pen: Pen, said: Launch, found: Invocation) -> list[Edit]:
-    """An address and its headers in place of the bridge to it."""
+    """An address and its headers in place of the bridge to it; nothing where it reads variables that are elsewhere."""
+    if environment.missing(found, said.environment):
+        return []
     dialect, transport = said.dialect, found.transport
+    bridge = environment.filled(found, said.environment)
     name = next((name for name, implied in dialect.urls if implied == transport), dialect.urls[0][0])
-    written = {name: literal(found.url or "")}
-    if found.headers:
-        written[dialect.headers] = pen.mapping(found.headers)
-    edits = [pen.replace_member(said.table, said.program, written)]
-    if said.arguments is not None:
-        edits.append(pen.remove_member(said.table, said.arguments))
-    if kind := said.table.get("type"):
-        edits.append(pen.set_text(kind.node, dialect.remote[transport]))
-    return edits
+    written = {name: literal(bridge.url)}
+    if bridge.headers:
+        written[dialect.headers] = pen.mapping(bridge.headers)
+    edits, gone = [pen.replace_member(said.table, said.program, written)], [said.arguments] if said.arguments else []
+    if bridge.variables and said.environment:
+        table = said.environment.node
+        ours = [member for member in table.members if member.key in bridge.variables]
+        if len(ours) == len(table.members) and table.text != DOTTED:
+            gone.append(said.environment)
+        else:
+            edits += pen.remove_members(table, ours)
+    edits += pen.remove_members(said.table, gone)
+    return edits + [pen.set_text(kind.node, dialect.remote[transport]) for kind in entries.kinds(said.table)]

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from km_client.wrapping import entries, invocation
+from km_client.wrapping import entries, environment, invocation
 from km_client.wrapping.clients import Client
 from km_client.wrapping.documents.tree import Member, Node
 from km_client.wrapping.entries import Launch, Remote, Unfit
@@ -44,17 +44,33 @@ class Server(NamedTuple):
         return self.path[1] if self.path[0] == "projects" else ""
 
 
+def unwrappable(server: Server) -> Server:
+    """`unfit` if it reads variables that it does not have: what they say only a person knows, so it stays wrapped."""
+    if server.found is None or not isinstance(server.said, Launch):
+        return server
+    elsewhere = environment.missing(server.found, server.said.environment)
+    if not elsewhere:
+        return server
+    return server._replace(state="unfit", note=f"its `{server.said.dialect.environment}` has no `{elsewhere[0]}`")
+
+
 def listed(tree: Node, client: Client, is_there: Callable[[str], bool] = os.path.isfile) -> list[Server]:
     """Every server of the file, in its order."""
-    return [
-        _server(path, member, twice, client, is_there)
-        for root in client.roots
-        for path, member, twice in _members(tree, root, ())
-    ]
+    return [_server(path, member, twice, client, is_there) for path, member, twice in members(tree, client)]
+
+
+def members(tree: Node, client: Client) -> Iterator[tuple[tuple[str, ...], Member, str]]:
+    """Each entry: its path, its member, and a name on its way that is there twice."""
+    newer: Node | None = tree
+    for key in client.newer:
+        newer = member.node if newer and (member := newer.get(key)) else None
+    is_newer = client.newer and newer is not None and newer.kind == "table" and not newer.get("type")
+    for root in (client.newer,) if is_newer else client.roots:
+        yield from _members(tree, root, ())
 
 
 def _members(table: Node, root: tuple[str, ...], way: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Member, str]]:
-    """Each entry below `root`: its path, its member, and a name on its way that is there twice."""
+    """Each entry below `root`."""
     twice = table.twice()
     for member in table.members:
         problem = member.key if member.key in twice else ""
@@ -77,9 +93,10 @@ def _server(
     is_disabled = _says(member.node, "disabled", "true") or _says(member.node, "enabled", "false")
     if isinstance(said, Unfit):
         return Server(path, said, None, "unfit", said.why, is_disabled)
-    note = invocation.outdated(found, is_there) if found else ""
-    state: State = "open" if not found else "older" if note else "covered"
-    return Server(path, said, found, state, note, is_disabled)
+    if found is None:
+        return Server(path, said, None, "open", "", is_disabled)
+    note = invocation.outdated(found, is_there)
+    return Server(path, said, found, "older" if note else "covered", note, is_disabled)
 
 
 def _says(entry: Node, name: str, word: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from km_client import output
-from km_client.wrapping import coverage
+from km_client.wrapping import coverage, hiding
 from km_client.wrapping.servers import Server
 from km_client.wrapping.wrapper import Result
 
@@ -18,8 +18,9 @@ _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def diff(result: Result) -> list[str]:
-    """The change as `diff -u` has it, without newlines; nothing is left out or hidden."""
-    old, new = (text.replace("\r\n", "\n").removesuffix("\n").split("\n") for text in (result.before, result.after))
+    """The change as `diff -u` has it, without newlines. Secrets are hidden: such a change is shown to others."""
+    texts = (hiding.hide(text, result.file.client) for text in (result.before, result.after))
+    old, new = (text.replace("\r\n", "\n").removesuffix("\n").split("\n") for text in texts)
     path = str(result.file.path)
     return list(difflib.unified_diff(old, new, path, path, n=CONTEXT_LINES, lineterm=""))
 

@@ -65,6 +65,7 @@ def wrap(file: ConfigFile, program: str, *, dry_run: bool = False, with_remote: 
         text, after = _text(snapshot), made.after
         if after == text or dry_run:
             return Result(file, made.servers, text, after)
+        files.check_writable(snapshot)
         before = _before(snapshot, made, record)
         copy = backup.keep(snapshot.path, file.client.id, before, after.encode(), made.undo)
         files.replace(snapshot, after.encode())
@@ -78,12 +79,13 @@ def unwrap(file: ConfigFile, *, dry_run: bool = False) -> Result | None:
 
     def one_try(snapshot: Snapshot) -> Result:
         made, record = _planned(file, snapshot, None)
+        found = [servers.unwrappable(server) for server in made.servers]
         before = _before(snapshot, made, record)
         if before != snapshot.data and not dry_run:
             files.replace(snapshot, before)
-        if not dry_run:
+        if not dry_run and found == made.servers:  # else the copy may be all that tells what was there
             backup.forget(snapshot.path)
-        return Result(file, made.servers, _text(snapshot), before.decode())
+        return Result(file, found, _text(snapshot), before.decode())
 
     return _tried(file, one_try)
 

@@ -37,7 +37,7 @@ async def bridge(options: Options, recordings: Recordings) -> int:
     dialler = Dialler(options.target)
     client = HttpClient(dialler, options.headers)
     run = recordings.runs.begin(b"stdio")
-    desk = Desk(run, output, options.say, recordings.judge())
+    desk = Desk(run, output, options.say, options.target.hide, recordings.judge())
     carrier = _Carrier(options, client, desk)
     try:
         return await carrier.run(Lines(), output)

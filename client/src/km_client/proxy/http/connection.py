@@ -19,7 +19,7 @@ from km_client.proxy.http import bodies, heads
 from km_client.proxy.http.answers import response_body, response_head
 from km_client.proxy.http.bodies import Body, LengthBody, encode_chunk
 from km_client.proxy.http.dialling import DialError
-from km_client.proxy.http.framing import Frame, framed, framing, plain, same
+from km_client.proxy.http.framing import Frame, framed, framing, plain
 from km_client.proxy.http.gateway import Gateway, refusal_of
 from km_client.proxy.http.heads import BadMessageError, RequestHead
 from km_client.proxy.http.tape import Tape
@@ -29,7 +29,6 @@ HEAD_SECONDS = 10.0  # from the first byte of a head to its last: a client that 
 IDLE_SECONDS = 300.0  # between two requests; servers close after five to sixty
 LINGER_SECONDS = 1.0
 STALL_SECONDS = 60.0  # without a byte of a body that was announced
-SWITCHING = 101
 
 if TYPE_CHECKING:
     from km_client.proxy.http.held import HeldExchange
@@ -67,11 +66,13 @@ class Connection:
     async def _exchange(self) -> bool:
         """One request and its response; whether another may follow."""
         self._has_answered = False
+        await self._client.flushed()  # who asks on and on and takes no answer has to wait for none, too
         taken = await self._head()
         if taken is None:
             return False
         head, rest = taken
         self._gateway.guard.check(head)
+        head = self._gateway.aimed(head)
         body = bodies.request_body(head)
         first = body.feed(rest)
         tape = self._gateway.tape(head)
@@ -173,22 +174,21 @@ class Connection:
         """Pass the response on; whether another request may follow."""
         while True:
             head, rest = await response_head(server)
-            if head.status >= 200 or head.status == SWITCHING:
+            if head.status >= 200:
                 break
-            self._client.send(heads.encode_response(self._gateway.to_client(head)))
-            await self._client.flushed()
+            if request.minor:  # HTTP/1.0 knows of one answer only, and would take this for it (RFC 9110 §15.2)
+                self._client.send(heads.encode_response(self._gateway.to_client(head)))
+                await self._client.flushed()
             server.put_back(rest)
-        if head.status == SWITCHING:
-            raise BadMessageError("the server switched to another protocol, which nobody asked for", 502)
         body, content = response_body(head, request.method, rest)
         is_measured = isinstance(body, LengthBody)
         goes_on = request.minor == 1 and heads.stays_open(request) and heads.stays_open(head)
-        judged = self._held.through(head) if self._held else None
-        through = judged or same
-        frame = plain if (is_measured and not judged) or request.minor == 0 else encode_chunk
+        through = self._held.through(head) if self._held else None
+        frame = plain if (is_measured and not through) or request.minor == 0 else encode_chunk
         shown = self._gateway.to_client(head, chunked=frame is encode_chunk, closes=not goes_on)
+        passed = await through(content, body.is_whole) if through else content
         self._has_answered = True
-        self._client.send(heads.encode_response(shown) + framed(frame, through(content, body.is_whole), body))
+        self._client.send(heads.encode_response(shown) + framed(frame, passed, body))
         tape.response(head)
         tape.data(content)
         while not body.is_whole:
@@ -197,7 +197,8 @@ class Connection:
             if not data and not body.end():
                 raise ConnectionResetError("the server closed the connection in the middle of its answer")
             content = body.feed(data)
-            self._client.send(framed(frame, through(content, body.is_whole), body))
+            passed = await through(content, body.is_whole) if through else content
+            self._client.send(framed(frame, passed, body))
             tape.data(content)
         tape.ended()
         if body.rest:

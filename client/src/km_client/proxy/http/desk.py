@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ from km_client.proxy.http.stdio import Output
 from km_client.proxy.session import Say
 
 if TYPE_CHECKING:
-    from km_client.proxy.holding import Judge
+    from km_client.proxy.holding import Answered, Judge
 
 LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 
@@ -41,16 +42,19 @@ class Failure:
 
 class Desk:
     """`version` and `mirrored` are what passing messages taught: the negotiated revision, the parameters of tools that
-    are sent as headers.
+    are sent as headers. `hide` takes out of a text what must not be told of the server's address.
     """
 
-    def __init__(self, run: Run, output: Output, say: Say, judge: Judge | None = None) -> None:
+    def __init__(
+        self, run: Run, output: Output, say: Say, hide: Callable[[str], str], judge: Judge | None = None
+    ) -> None:
         self.version = ""
         self.mirrored: Mirrored = {}
         self.exchanges = count(1)
         self._run = run
         self._output = output
         self.say = say
+        self._hide = hide
         self._judge = judge
         self._asked: dict[str, str] = {}  # id → method, of those whose answer teaches something
         self._open: set[str] = set()
@@ -82,7 +86,7 @@ class Desk:
     async def deliver(self, data: bytes, exchange: int, asked: Message | None = None) -> Message | None:
         """What the server said. `None` if it is no JSON-RPC: then only the recording and the person hear of it."""
         message = json_rpc.parse(data)
-        answered = self._judge.answered(data, time.time_ns()) if self._judge else None
+        answered = await _judged(self._judge, data) if self._judge else None
         if answered and answered.note:
             for note in answered.note.split(b"\n"):
                 self._write(RESPONSE, exchange, note, len(note))
@@ -122,8 +126,15 @@ class Desk:
             self.mirrored |= json_rpc.mirrored_parameters(message.result)
 
     def _fact(self, kind: str, exchange: int, facts: dict[str, object]) -> None:
-        content = json.dumps({"jsonrpc": "2.0", "method": exchanges.METHOD, "params": facts}).encode()
+        told = {name: self._hide(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
+        content = json.dumps({"jsonrpc": "2.0", "method": exchanges.METHOD, "params": told}).encode()
         self._run.write(RESPONSE, Entry(kind, 0, exchange, len(content), content))
 
     def _write(self, direction: str, exchange: int, content: bytes, size: int) -> None:
         self._run.write(direction, Entry(MESSAGE, 0, exchange, size, content[:KEEP_BYTES]))
+
+
+async def _judged(judge: Judge, data: bytes) -> Answered:
+    from km_client.proxy.http.judging import answered  # noqa: PLC0415 - only where it is wanted
+
+    return await answered(judge, data)

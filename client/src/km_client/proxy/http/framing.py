@@ -19,11 +19,6 @@ def plain(content: bytes) -> bytes:
     return content
 
 
-def same(content: bytes, _is_last: bool) -> bytes:
-    """Nothing is held back."""
-    return content
-
-
 def framed(frame: Frame, content: bytes, body: Body) -> bytes:
     """`content` as it goes out, with the end of the coding where the body ends."""
     data = frame(content) if content else b""

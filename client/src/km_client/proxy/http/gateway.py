@@ -54,11 +54,19 @@ class Gateway:
         self._complaints: set[str] = set()
         self._room = Room()
         self._numbers = count(1)
+        self._told, self._meant = _up_to_the_secret(self._target)
         self._extra = extra
         self._replaced = {name.lower() for name, _ in extra} | {b"host"}
 
     def tape(self, head: RequestHead) -> Tape:
-        return Tape(self.runs, self._room, self._target.endpoint, head, next(self._numbers))
+        return Tape(self.runs, self._room, self._target.endpoint, head, next(self._numbers), self._target.hide)
+
+    def aimed(self, head: RequestHead) -> RequestHead:
+        """`head` with the server's own path: what of it is a secret is not in the address that the client was given."""
+        if self._told == self._meant:
+            return head
+        path, mark, query = head.target.partition(b"?")
+        return head._replace(target=path.replace(self._told, self._meant, 1) + mark + query)
 
     def held(self, head: RequestHead, tape: Tape) -> HeldExchange | None:
         """What holds changed tools back in this exchange, if that is wanted."""
@@ -109,9 +117,16 @@ class Gateway:
         except ValueError:  # no address at all: the client may make of it what it would without us
             return location
         same = parts.scheme == self._target.scheme and parts.netloc.lower() == self._target.authority.lower()
-        if parts.path.startswith("//"):  # without an origin before it, it would name another host
+        if not same or parts.path.startswith(("//", "/\\")):  # without an origin before it, it would name another host
             return location
-        return parts._replace(scheme="", netloc="").geturl().encode("latin-1") or b"/" if same else location
+        return parts._replace(scheme="", netloc="", path=parts.path or "/").geturl().encode("latin-1")
+
+
+def _up_to_the_secret(target: Target) -> tuple[bytes, bytes]:
+    """The shown path and the real one, each to the end of its last secret: what lies below has them in common."""
+    shown, real = target.shown_endpoint.split("/"), target.endpoint.split("/")
+    last = max((place for place, part in enumerate(shown) if part != real[place]), default=0)
+    return "/".join(shown[: last + 1]).encode(), "/".join(real[: last + 1]).encode()
 
 
 def refusal_of(error: BadMessageError) -> bytes:

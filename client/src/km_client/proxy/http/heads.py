@@ -66,6 +66,8 @@ def take_head(data: bytes) -> tuple[bytes, bytes] | None:
     end = data.find(_END)
     if end > MAX_HEAD_BYTES or (end < 0 and len(data) > MAX_HEAD_BYTES):
         raise BadMessageError(f"the head is longer than {MAX_HEAD_BYTES} bytes", 431)
+    if end < 0 and b"\n\n" in data:  # its sender takes that for the end, and would wait for us as we for it
+        raise BadMessageError("the lines of the head end without a carriage return")
     return None if end < 0 else (data[:end], data[end + len(_END) :])
 
 

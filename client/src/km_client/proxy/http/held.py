@@ -2,7 +2,7 @@ r"""Changed tools held behind the reverse proxy: one exchange's messages, judged
 
     held = gateway.held(head, tape)                          `None` unless `tools.on_change` is `hold`, or it is no MCP
     body = await held.request(body, first, client)           the whole request; `None` if it was answered here
-    through = held.through(head)                             of the answer: what goes on of each piece of its body
+    through = held.through(head)                             of the answer: awaited, what goes on of each piece
 
 A request of MCP is sent on once it is whole. In an answer, a JSON body is judged when it is whole and an event stream
 event by event; what needs no change keeps its bytes, and only the framing of HTTP (`Content-Length`, chunks) may
@@ -12,6 +12,7 @@ answered for with 502.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
@@ -26,6 +27,7 @@ from km_client.proxy.http import heads
 from km_client.proxy.http.bodies import Body, encode_chunk
 from km_client.proxy.http.copies import IDENTITY, Room
 from km_client.proxy.http.heads import BadMessageError, RequestHead, ResponseHead, value, values
+from km_client.proxy.http.judging import answered
 from km_client.proxy.http.looks import EVENT_STREAM, JSON_TYPES, SESSION_ID, media_type
 from km_client.proxy.http.sse import Decoder
 from km_client.proxy.http.tape import Tape
@@ -38,7 +40,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _EVENT_END = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n|\Z))")
 More = Callable[[], Awaitable[bytes]]
-Through = Callable[[bytes, bool], bytes]
+Through = Callable[[bytes, bool], Awaitable[bytes]]
 """A piece of the body, and whether it is the last -> what goes on."""
 
 
@@ -104,7 +106,7 @@ class HeldExchange:
         if not asked.refusals:
             return content
         client.put_back(body.rest)
-        self._refuse(content, asked.refusals, client)
+        await self._refuse(content, asked.refusals, client)
         return None
 
     def through(self, head: ResponseHead) -> Through | None:
@@ -121,31 +123,31 @@ class HeldExchange:
             raise BadMessageError("the server's answer is compressed, and cannot be judged while tools are held", 502)
         return self._events if is_stream else self._whole
 
-    def _whole(self, content: bytes, is_last: bool) -> bytes:
+    async def _whole(self, content: bytes, is_last: bool) -> bytes:
         self._keep(content)
         if not is_last:
             return b""
         whole = bytes(self._buffer)
         if whole[:2] in UTF_16 or b"\0" in whole[:4]:  # some readers of JSON find that out by themselves
             raise BadMessageError("the server's answer is not in UTF-8, and cannot be judged while tools are held", 502)
-        return self._judged(whole)
+        return await self._judged(whole)
 
-    def _events(self, content: bytes, is_last: bool) -> bytes:
+    async def _events(self, content: bytes, is_last: bool) -> bytes:
         self._keep(content)
         passed, start = [], 0
         for found in _EVENT_END.finditer(self._buffer, self._looked_at):
-            passed.append(self._event(bytes(self._buffer[start : found.end()])))
+            passed.append(await self._event(bytes(self._buffer[start : found.end()])))
             start = found.end()
         del self._buffer[:start]
         self._looked_at = max(0, len(self._buffer) - LONGEST_END)
         if is_last and self._buffer:  # what the end cuts off is no event, but some readers take it for one
-            passed.append(self._event(bytes(self._buffer)))
+            passed.append(await self._event(bytes(self._buffer)))
         return b"".join(passed)
 
-    def _event(self, raw: bytes) -> bytes:
+    async def _event(self, raw: bytes) -> bytes:
         decoded = Decoder(Room(), MAX_BYTES).feed(raw + b"\n\n")
         data = decoded[0].data if decoded else b""
-        shown = self._judged(data) if data else data
+        shown = await self._judged(data) if data else data
         if shown is data:
             return raw
         lines = re.split(rb"\r\n?|\n", raw.removeprefix(BYTE_ORDER_MARK))
@@ -153,8 +155,8 @@ class HeldExchange:
         said = [b"data: " + line for line in shown.split(b"\n")] if shown else []
         return b"\n".join([*kept, *said]) + b"\n\n"
 
-    def _judged(self, message: bytes) -> bytes:
-        answer = self._judge.answered(message, time.time_ns())
+    async def _judged(self, message: bytes) -> bytes:
+        answer = await answered(self._judge, message)
         if not answer.note:
             return message
         for each in answer.note.split(b"\n"):
@@ -166,7 +168,7 @@ class HeldExchange:
             raise BadMessageError(f"an answer of more than {MAX_BYTES} bytes cannot be judged", 502)
         self._buffer += content
 
-    def _refuse(self, content: bytes, refusals: list[Refusal], client: Wire) -> None:
+    async def _refuse(self, content: bytes, refusals: list[Refusal], client: Wire) -> None:
         """Answer in the server's place. A batch is answered as a whole: none of it was sent on."""
         self._tape.request(content)
         self._tape.request_ended()
@@ -176,7 +178,7 @@ class HeldExchange:
             self._tape.withheld(refusal.note)
         stream = next((each for each in self._streams if each.takes_answers_of(self._head)), None)
         if stream and body:
-            stream.put(body)
+            await stream.put(body)
         said = b"" if stream else body
         client.send(heads.encode_response(_json_head(202 if stream or not body else 200, said)) + said)
         self._tape.response(_json_head(200, body))
@@ -191,11 +193,16 @@ class HeldExchange:
         """Whether this is the stream of 2024-11-05 on which what is posted there is answered."""
         return bool(self._client) and self._tape.answers_to == head.target
 
-    def put(self, message: bytes) -> None:
-        """A message of our own: `through` gives whole events only, so this is between two."""
+    async def put(self, message: bytes) -> None:
+        """A message of our own: `through` gives whole events only, so this is between two. Waits while the client takes
+        none of them.
+        """
         event = b"event: message\ndata: " + message + b"\n\n"
         if self._client:
-            self._client.send(event if self._head.minor == 0 else encode_chunk(event))
+            with contextlib.suppress(ConnectionError):  # it left the stream, and nobody hears the answer
+                await self._client.flushed()
+                if self in self._streams:
+                    self._client.send(event if self._head.minor == 0 else encode_chunk(event))
 
 
 def _json_head(status: int, body: bytes) -> ResponseHead:

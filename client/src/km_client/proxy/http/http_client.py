@@ -14,8 +14,10 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from km_client.proxy.http import bodies, heads
+from km_client.proxy.http.answers import response_body, response_head
 from km_client.proxy.http.dialling import Dialler
 from km_client.proxy.http.heads import Headers, RequestHead, ResponseHead, value
+from km_client.proxy.http.hiding import hidden_url
 from km_client.proxy.http.looks import media_type
 from km_client.proxy.http.target import path_on
 from km_client.proxy.http.wire import Wire
@@ -70,7 +72,10 @@ class HttpClient:
         target = dialler.target
         self._dialler = dialler
         self._origin = target.origin
-        self._common: Headers = [(b"Host", target.authority.encode()), (b"User-Agent", b"km-client"), *extra]
+        own = [(b"User-Agent", b"km-client"), (b"Accept-Encoding", b"identity")]  # unsaid, any coding would do
+        named = {name.lower() for name, _ in extra}
+        own = [field for field in own if field[0].lower() not in named]
+        self._common: Headers = [(b"Host", target.authority.encode()), *own, *extra]
         if target.authorization and not heads.values(extra, b"authorization"):
             self._common.append((b"Authorization", target.authorization.encode()))
         self._idle: list[tuple[Wire, asyncio.TimerHandle]] = []
@@ -103,20 +108,13 @@ class HttpClient:
         named = {name.lower() for name, _ in self._common}
         own = [(name, content) for name, content in head.headers if name.lower() not in named]
         wire.send(heads.encode_request(head._replace(headers=[*self._common, *own, *length])) + body)
-        data = b""
         while True:
-            taken = heads.take_head(data)
-            if taken is None:
-                more = await wire.receive()
-                if not more:
-                    raise ConnectionResetError("the server closed the connection without an answer")
-                data += more
-                continue
-            answer, data = heads.parse_response(taken[0]), taken[1]
+            answer, rest = await response_head(wire)
             if answer.status >= 200:
                 break
-        framed = bodies.response_body(answer, head.method)
-        return Answer(answer, framed, framed.feed(data), wire)
+            wire.put_back(rest)
+        framed, first = response_body(answer, head.method, rest)
+        return Answer(answer, framed, first, wire)
 
     async def _wire(self) -> Wire:
         while self._idle:
@@ -141,6 +139,6 @@ class HttpClient:
         location = value(answer.head.headers, b"location").decode("latin-1")
         moved = path_on(self._origin, path, location) if location else None
         if moved is None:
-            where = location.partition("?")[0].partition("#")[0].rpartition("@")[2]
+            where = hidden_url(location)
             raise AnswerError(f"the server redirects to `{where}`, elsewhere: if that is right, give it as --url")
         return moved

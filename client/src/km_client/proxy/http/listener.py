@@ -4,6 +4,7 @@
     {"listening": "http://127.0.0.1:39433/mcp", "url": "https://mcp.example.com/mcp"}   one line on stdout, for programs
 
 The path is the server's: whatever is asked of the listener's origin goes to the server's origin, under the same path.
+Only what of it is a secret is not in the address of the listener, and is put in its place on the way.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def exposure(address: str, target: Target) -> str:
 
 def _announce(options: Options, address: str, origin: str) -> None:
     target: Target = options.target
-    here = origin + target.endpoint
+    here = origin + target.shown_endpoint
     options.say(f"listening on {here} for {target.shown}")
     if told := exposure(address, target):
         options.say(told)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from km_client.proxy.http.session import Options
 from km_client.proxy.http.session import run as run_session
-from km_client.proxy.http.target import Target, parse_headers, parse_url
+from km_client.proxy.http.target import Target, from_option, parse_headers
 from km_client.proxy.session import Say
 
-__all__ = ["parse_url", "run"]
+__all__ = ["from_option", "run"]
 
 
 def run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from km_client.proxy.http.desk import Failure
 from km_client.proxy.http.dialling import DialError
 from km_client.proxy.http.heads import BadMessageError, value
+from km_client.proxy.http.hiding import hidden_url
 from km_client.proxy.http.http_client import Answer, AnswerError
 from km_client.proxy.http.json_rpc import INVALID_REQUEST
 from km_client.proxy.http.tape import SHOWN_BYTES
@@ -18,11 +19,11 @@ def refusal_of(answer: Answer, facts: dict[str, object], *, has_session: bool) -
     status, reason = answer.status, text_of(answer.head.reason)
     text = f"the server answered with {status} {reason}".rstrip()
     if status == 401:
-        text += ": it wants credentials; give them with --header 'Authorization: env:VARIABLE'"
+        text += ": it wants credentials; give them with --header 'Authorization: Bearer ${VARIABLE}'"
     elif status == 404 and has_session:
         return Failure(f"{text}: the session is over; connect again", INVALID_REQUEST, facts)
-    elif 300 <= status < 400:
-        text += f" to {facts.get('location', 'nowhere')}: if that is the server, give it as --url"
+    elif 300 <= status < 400 and "location" in facts:
+        text += f" to {facts['location']}: if that is the server, give it as --url"
     return Failure(text, facts=facts)
 
 
@@ -41,7 +42,7 @@ def facts_of(answer: Answer, body: bytes) -> dict[str, object]:
         "status": answer.status,
         "reason": text_of(answer.head.reason),
         "content_type": text_of(answer.media_type),
-        "location": text_of(value(headers, b"location").partition(b"?")[0]),
+        "location": hidden_url(text_of(value(headers, b"location"))),
         "www_authenticate": text_of(value(headers, b"www-authenticate")),
         "body": text_of(body[:SHOWN_BYTES]),
     }

@@ -12,6 +12,7 @@ is not silence. What is no MCP (OAuth endpoints, say, whose bodies hold secrets)
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from urllib.parse import urljoin, urlsplit
 
 from km_client.capture import exchanges
@@ -20,6 +21,7 @@ from km_client.capture.journal import REQUEST, RESPONSE, Direction
 from km_client.proxy.http import sse
 from km_client.proxy.http.copies import Copy, Decoding, Room
 from km_client.proxy.http.heads import RequestHead, ResponseHead, value, values
+from km_client.proxy.http.hiding import hidden_url
 from km_client.proxy.http.looks import (
     EVENT_STREAM,
     JSON_TYPES,
@@ -39,13 +41,22 @@ GONE = 404
 
 
 class Tape:
-    """`number` is the exchange's, from 1."""
+    """`number` is the exchange's, from 1. `hide` takes out of a text what must not be told of the server's address."""
 
-    def __init__(self, runs: Runs, room: Room, endpoint: str, head: RequestHead, number: int) -> None:
+    def __init__(
+        self,
+        runs: Runs,
+        room: Room,
+        endpoint: str,
+        head: RequestHead,
+        number: int,
+        hide: Callable[[str], str] = str,
+    ) -> None:
         self._runs = runs
         self._room = room
         self._head = head
         self._number = number
+        self._hide = hide
         self._session_id = value(head.headers, SESSION_ID)
         self._endpoint_key = b"sse:" + head.target
         self.is_mcp = is_mcp(head, endpoint) or runs.has_session(self._endpoint_key)
@@ -109,6 +120,9 @@ class Tape:
             self._whole_answer(head)
         elif self._decoding.problem:
             self._tell(FAILURE, {"status": head.status, "problem": f"not recorded: {self._decoding.problem}"})
+        elif self._head.method == b"POST" and not (self._has_response or self._has_session):
+            # In a session it may be taken up again by a GET (2025-11-25); without one this was all there will be.
+            self._tell(NOTE, {"status": head.status, "problem": "the event stream ended without an answer"})
         if self._session_id and (head.status == GONE or (self._head.method == b"DELETE" and head.status < 300)):
             self._runs.end(self._session_id)
 
@@ -195,8 +209,8 @@ class Tape:
         elif head.status >= 400:
             self._refusal(head, content, size)
         elif head.status >= 300:
-            location = value(head.headers, b"location").partition(b"?")[0]
-            self._tell(NOTE, {"status": head.status, "location": _text(location)})
+            location = hidden_url(_text(value(head.headers, b"location")))
+            self._tell(NOTE, {"status": head.status, "location": location})
         elif size and media_type(head.headers) in JSON_TYPES:
             self._message(RESPONSE, content, size)
         elif size and self._head.method == b"POST" and head.status != 202:
@@ -226,7 +240,8 @@ class Tape:
     def _tell(self, kind: str, facts: dict[str, object]) -> None:
         self._is_told = True
         request = f"{_text(self._head.method)} {_text(self._head.target.partition(b'?')[0])}"
-        body = {"jsonrpc": "2.0", "method": exchanges.METHOD, "params": {"request": request, **facts}}
+        told = {name: self._hide(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
+        body = {"jsonrpc": "2.0", "method": exchanges.METHOD, "params": {"request": self._hide(request), **told}}
         content = json.dumps(body).encode()
         self._current().write(RESPONSE, Entry(kind, self._scope, self._number, len(content), content))
 

@@ -37,7 +37,9 @@ class Verdict(NamedTuple):
 
 
 class Play:
-    """One run. `timeout` is how long each answer may take, in seconds; `speed` 0 waits for nothing but answers."""
+    """One run. `timeout` is how long each answer may take, in seconds; `speed` 0 waits for nothing but answers. Both
+    answers are compared, and shown, as `hide` leaves them.
+    """
 
     def __init__(
         self,
@@ -47,6 +49,7 @@ class Play:
         timeout: float,
         speed: float = 0.0,
         ignored: Sequence[Pointer] = (),
+        hide: Callable[[Any], Any] = lambda answer: answer,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._plan = plan
@@ -54,6 +57,7 @@ class Play:
         self._timeout = timeout
         self._speed = speed
         self._ignored = (*ignored, *_OUTSIDE)
+        self._hide = hide
         self._clock = clock
         self._deadlines: dict[int, float] = {}
         self._open: dict[str, int] = {}
@@ -148,7 +152,7 @@ class Play:
         answer = self._answers.get(asked)
         if answer is not None:
             recorded = self._plan.message(self._plan.answers[asked])
-            return Verdict(call, differences(recorded, answer, self._ignored))
+            return Verdict(call, differences(self._hide(recorded), self._hide(answer), self._ignored))
         if asked not in self._deadlines:
             return Verdict(call, [], "it was not asked")
         ended = self._server.ending

@@ -13,6 +13,7 @@ from km_client.proxy.framing import Frame, FrameSplitter
 from km_client.watching.replaying.stage import Stage
 
 READ_BYTES = 64 * 1024
+LONGEST_WAIT_SECONDS = 3_600.0  # at once: after it comes the next one; a queue takes no more than some centuries
 PARSE_ERROR, INVALID_REQUEST = -32700, -32600  # JSON-RPC 2.0 §5.1
 STDIN, STDOUT = 0, 1
 
@@ -51,7 +52,7 @@ def _next(heard: queue.Queue[Frame | None], stage: Stage) -> Frame | None:
         _say(stage.due(now))
         due = stage.next_due
         try:
-            return heard.get(timeout=None if due is None else max(0.0, due - now))
+            return heard.get(timeout=None if due is None else min(max(0.0, due - now), LONGEST_WAIT_SECONDS))
         except queue.Empty:
             continue
 

@@ -24,6 +24,7 @@ from km_client.watching.replaying.script import Step, parse
 STDIN, STDOUT = 0, 1
 READ_BYTES = 64 * 1024
 ANSWER_SECONDS = 30.0  # for the last answers; a tool that takes longer is worth a `DELAY:` at the end of the script
+LONGEST_WAIT_SECONDS = 3_600.0  # at once: after it comes the next one; a lock takes no more than some centuries
 COPY_SECONDS = 5.0  # for a reader of stdout that is slow
 
 
@@ -80,9 +81,9 @@ class Player:
             self._say(f"--debug-replay: {self._path}, line {step.number}: the server reads no more")
         passed = len(self._steps) - played
         unanswered = self._await_answers()
-        words = f"played {played} messages of {self._path}"
+        words = f"played {played} message{'' if played == 1 else 's'} of {self._path}"
         words += f", passed over {passed} of the server's" if passed else ""
-        self._say(words + (f"; {unanswered} were not answered" if unanswered else ""))
+        self._say(words + (f"; {unanswered} {'was' if unanswered == 1 else 'were'} not answered" if unanswered else ""))
         os.close(self._in)
 
     def _wait(self, seconds: float) -> None:
@@ -90,7 +91,7 @@ class Player:
         until = time.monotonic() + seconds
         with self._changed:
             while not self._is_over and (left := until - time.monotonic()) > 0:
-                self._changed.wait(left)
+                self._changed.wait(min(left, LONGEST_WAIT_SECONDS))
 
     def _await_answers(self) -> int:
         until = time.monotonic() + ANSWER_SECONDS

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -55,9 +56,9 @@ class _Line(msgspec.Struct, frozen=True):
 def load(source: str, *, raw: bool = False) -> list[Said]:
     """The messages of a file or a session. Raises `ClientError`."""
     path = Path(source)
-    if path.is_file():
+    if _can_be_read(path):
         said = _from_file(path)
-    elif path.exists() or path.suffix or len(path.parts) > 1:
+    elif os.path.exists(path) or path.suffix or len(path.parts) > 1:  # noqa: PTH110 - a name may be too long for a file
         raise ClientError("no_recording", f"there is no file `{printable(source)}`", _HINT)
     else:
         session = sessions.find(sessions.recorded(), source)
@@ -65,6 +66,14 @@ def load(source: str, *, raw: bool = False) -> list[Said]:
     if not any(one.message for one in said):
         raise ClientError("empty_recording", f"nothing in `{printable(source)}` can be played", _HINT)
     return said
+
+
+def _can_be_read(path: Path) -> bool:
+    """Whether it is a file, or a pipe, as `<(km-client sessions export …)` is one."""
+    try:
+        return path.is_file() or path.is_fifo()
+    except OSError:  # a name longer than any file's
+        return False
 
 
 def _from_file(path: Path) -> list[Said]:
@@ -88,7 +97,7 @@ def _is_recording(content: bytes) -> bool:
     first = content.lstrip().split(b"\n", 1)[0]
     try:
         msgspec.json.decode(first, type=_Line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True
 
@@ -99,7 +108,7 @@ def _lines(content: bytes, path: Path) -> Iterator[_Line]:
             continue
         try:
             yield msgspec.json.decode(line, type=_Line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             message = f"{path.name}, line {number}: this is no line of a recording: {error}"
             raise ClientError("bad_recording", message, "download or export it again, whole") from None
 

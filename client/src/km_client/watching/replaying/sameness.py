@@ -71,7 +71,8 @@ def _is_same(recorded: Any, now: Any) -> bool:
         if [recorded] == notes:
             return not isinstance(now, dict | list)  # a number becomes text when it is redacted
         return isinstance(now, str) and _matches(_NOTE.split(recorded), now)
-    return bool(recorded == now)
+    is_nan = recorded != recorded and now != now  # noqa: PLR0124 - no JSON, but what Python's `json` writes
+    return is_nan or bool(recorded == now)
 
 
 def _matches(parts: list[str], text: str) -> bool:

@@ -19,7 +19,9 @@ from km_client.proxy.framing import FrameSplitter
 
 GRACE_SECONDS = 2.0  # between the end of its stdin and TERM, and between TERM and KILL, as the MCP SDKs give
 READ_BYTES = 64 * 1024
+LONGEST_WAIT_SECONDS = 1e9  # decades; a queue takes no more than some centuries
 NOT_FOUND = 127  # as every shell reports it
+LEAVING = (signal.SIGTERM,) if sys.platform == "win32" else (signal.SIGTERM, signal.SIGHUP)
 
 
 class RunningServer:
@@ -35,23 +37,29 @@ class RunningServer:
             raise ClientError("no_server", message, "check the command after `--`", exit_code=NOT_FOUND) from None
         self._heard: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._has_ended = False
-        self._reader = threading.Thread(target=self._listen, daemon=True)
-        self._reader.start()
+        self._said: queue.Queue[bytes | None] = queue.Queue()
+        self._writer = threading.Thread(target=self._write, daemon=True)
+        for each in (threading.Thread(target=self._listen, daemon=True), self._writer):
+            each.start()
 
     def __enter__(self) -> RunningServer:
+        """A TERM or a HUP, as of a CI job that takes too long, ends the server before it ends us."""
+        self._handlers = {number: signal.signal(number, _leave) for number in LEAVING} if _is_main() else {}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.suppress(OSError):
-            _pipe(self._process.stdin).close()
+        for given, handler in self._handlers.items():
+            signal.signal(given, handler)
+        self._said.put(None)
         for number in (signal.SIGTERM, None):
             if self._is_over(GRACE_SECONDS):
                 break
             self._signal(number)
         self._signal(None)  # what it left behind in its group
         self._process.wait()
+        self._writer.join(GRACE_SECONDS)
         _pipe(self._process.stdout).close()
 
     @property
@@ -66,19 +74,15 @@ class RunningServer:
         return f"exit code {code}" if code >= 0 else f"signal {-code}"
 
     def say(self, content: bytes) -> None:
-        """One message, in one line; nothing if the server reads no more."""
-        line = content.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
-        rest = memoryview(line)
-        with contextlib.suppress(OSError):  # it ended: whoever waits for its answer learns that
-            while rest:
-                rest = rest[os.write(_pipe(self._process.stdin).fileno(), rest) :]
+        """One message, in one line. Never waits: a server that does not read is one that does not answer."""
+        self._said.put(content.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n")
 
     def hear(self, seconds: float) -> dict[str, Any] | None:
         """The next message, `None` if none came in time or none will come any more."""
         if self._has_ended:
             return None
         try:
-            message = self._heard.get(timeout=seconds)
+            message = self._heard.get(timeout=min(seconds, LONGEST_WAIT_SECONDS))
         except queue.Empty:
             return None
         self._has_ended = message is None
@@ -92,6 +96,14 @@ class RunningServer:
                 for frame in splitter.feed(chunk):
                     self._put(frame)
         self._heard.put(None)
+
+    def _write(self) -> None:
+        """In a thread of its own: what is said, in order; then the end of it."""
+        with _pipe(self._process.stdin) as stdin, contextlib.suppress(OSError):  # it ended: `hear` tells that
+            while (line := self._said.get()) is not None:
+                rest = memoryview(line)
+                while rest:
+                    rest = rest[os.write(stdin.fileno(), rest) :]
 
     def _put(self, frame: bytes) -> None:
         try:
@@ -116,6 +128,15 @@ class RunningServer:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number or signal.SIGKILL)
+
+
+def _leave(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def _is_main() -> bool:
+    """Python lets only the main thread handle signals."""
+    return threading.current_thread() is threading.main_thread()
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:

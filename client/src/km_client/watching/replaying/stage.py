@@ -187,7 +187,7 @@ def replaced(content: bytes, place: tuple[str, ...], value: Any) -> bytes:
     """`content` with another value at `place`; every other byte of every member stays as it was recorded."""
     try:
         return _replaced(content, place, value)
-    except (msgspec.DecodeError, UnicodeDecodeError):  # NaN, lone surrogates: only Python's own parser takes them
+    except (msgspec.DecodeError, UnicodeError):  # NaN, lone surrogates: only Python's own parser takes them
         message = json.loads(content)
         inner = message
         for step in place[:-1]:

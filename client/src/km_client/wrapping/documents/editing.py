@@ -86,16 +86,38 @@ class Pen(NamedTuple):
         written = joint.join(self._statement(member, name, value) for name, value in values.items())
         return Edit(member.start, member.node.end, written)
 
-    def remove_member(self, table: Node, member: Member) -> Edit:
-        """A member, and what divides it from the others: it must not be the only one."""
+    def insert_first(self, name: Member, values: Mapping[str, str]) -> Edit:
+        """New members, texts, before those that a table has: what is changed after them does not move them."""
+        node = name.node
+        if not node.members:
+            if node.flow:
+                return Edit(node.start + 1, node.start + 1, self.mapping(values)[1:-1])
+            lines = [newline(self.text) + self.syntax.assign(key) + literal(value) for key, value in values.items()]
+            end = line_end(self.text, node.end)
+            return Edit(end, end, "".join(lines))
+        first = node.members[0]
+        joint = self._joint(node, first)
+        written = [self._statement(first, key, literal(value)) + joint for key, value in values.items()]
+        return Edit(first.start, first.start, "".join(written))
+
+    def remove_members(self, table: Node, members: Sequence[Member]) -> list[Edit]:
+        """Members, and what divides them from the others: one of a table in brackets has to stay."""
         if not table.flow:
-            start = line_start(self.text, member.start)
-            before = len(self.text[:start].removesuffix("\n").removesuffix("\r"))
-            return Edit(before, line_end(self.text, member.node.end), "")
-        at = table.members.index(member)
-        if at:
-            return Edit(table.members[at - 1].node.end, member.node.end, "")
-        return Edit(member.start, table.members[1].start, "")
+            return [self._without_lines(member) for member in members]
+        gone = {member.start for member in members}
+        first = next(at for at, member in enumerate(table.members) if member.start not in gone)
+        return [
+            Edit(member.start, table.members[at + 1].start, "")
+            if at < first
+            else Edit(table.members[at - 1].node.end, member.node.end, "")
+            for at, member in enumerate(table.members)
+            if member.start in gone
+        ]
+
+    def _without_lines(self, member: Member) -> Edit:
+        start = line_start(self.text, member.start)
+        before = len(self.text[:start].removesuffix("\n").removesuffix("\r"))
+        return Edit(before, line_end(self.text, member.node.end), "")
 
     def _joint(self, table: Node, member: Member) -> str:
         """What stands between this member and one that follows it."""
