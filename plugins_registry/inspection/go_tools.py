@@ -67,7 +67,7 @@ def run(inspection: Inspection, arguments: list[str]) -> box.Finished:
         raise ToolMissingError("`go` is not installed")
     root = go.resolve().parent.parent
     compiles = arguments[0] in _COMPILING
-    cache = inspection.scratch / ("go-build" if compiles else "go-list")  # apart: the first begins with what is compiled
+    cache = inspection.scratch / ("go-build" if compiles else "go-list")  # apart: what compiles begins with the library
     if compiles and not cache.exists():
         _begin(cache, root, inspection)
     cache.mkdir(exist_ok=True)
