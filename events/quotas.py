@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Sum
+from django.db.models import Subquery, Sum
+from django.db.models.functions import Coalesce
 
 from customers import usage
+from customers.models import Customer
 from events.errors import QuotaExceeded
 from events.models import DailyUsage, InboxEntry
 from events.upserts import adding
@@ -83,10 +85,16 @@ def _counters(redis_url: str) -> Counters | None:
 
 
 def _accepted(customer_id: int, day: date) -> int:
-    """What is stored, and what waits to be."""
-    row = DailyUsage.objects.filter(customer_id=customer_id, day=day).first()
-    waiting = InboxEntry.objects.filter(customer_id=customer_id, received_at__date=day).aggregate(total=Sum("events"))
-    return (row.accepted if row else 0) + (waiting["total"] or 0)
+    """What is stored, and what waits to be: in one statement, as what is drained between two would be in neither."""
+    stored = DailyUsage.objects.filter(customer_id=customer_id, day=day).values("accepted")
+    waiting = (
+        InboxEntry.objects.filter(customer_id=customer_id, received_at__date=day)
+        .values("customer_id")
+        .annotate(total=Sum("events"))
+        .values("total")
+    )
+    counted = Coalesce(Subquery(stored), 0) + Coalesce(Subquery(waiting), 0)
+    return Customer.objects.filter(pk=customer_id).values_list(counted, flat=True).first() or 0
 
 
 def _take(counters: Counters, claim: Claim) -> int | None:

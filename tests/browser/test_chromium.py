@@ -16,9 +16,11 @@ pytestmark = pytest.mark.browser
 def test_what_playwright_turns_off_stays_off(chromium: Browser) -> None:
     assert chromium.is_connected()
     commands = [_command(each) for each in psutil.Process().children(recursive=True)]
-    [lists] = [
-        found for each in commands if "--type=" not in each and (found := re.findall(r"--disable-features=(\S+)", each))
-    ]
+    [lists] = {  # of the browser's own processes: a program that starts it may stand before it
+        tuple(found)
+        for each in commands
+        if "--type=" not in each and (found := re.findall(r"--disable-features=(\S+)", each))
+    }
     assert len(lists) == 2, "Playwright's, and ours, which is the last"
     assert {*lists[0].split(",")} <= {*lists[1].split(",")} == {*FEATURES_OFF}
 

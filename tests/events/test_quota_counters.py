@@ -160,6 +160,19 @@ def test_a_day_is_counted_the_same_with_redis_as_without(
     assert (row.accepted, row.stored, row.duplicates, row.refused) == (10, 10, 8, 4)
 
 
+def test_what_is_true_is_read_at_one_moment(
+    counted_in_redis: None, acme: Customer, sender: Sender, django_assert_num_queries: Callable[..., Any]
+) -> None:
+    """Between two statements a drain may end: what it moved from one place to the other would be in neither."""
+    for count in (5, 3):
+        sender.post([an_event() for _ in range(count)])
+        if count == 5:
+            drain_everything()
+    with django_assert_num_queries(1):
+        assert quotas._accepted(acme.pk, TODAY) == 8
+    assert quotas._accepted(acme.pk + 1, TODAY) == 0
+
+
 def test_no_limit_asks_nobody(counted_in_redis: None, acme: Customer, sender: Sender, server: Redis) -> None:
     server.kill()
     try:

@@ -99,8 +99,18 @@ def test_a_header_of_ones_own_replaces_the_bridges(bridge: Start, server: RawSer
     client.say(id=1, method="ping")
     peer = server.accept()
     head, _ = asked(peer)
+    peer.send(answer(result(1)))
     assert "user-agent: mine\r\n" in head and "User-Agent" not in head
     assert "Accept-Encoding: identity\r\n" in head, "without one, any compression would be welcome"
+
+
+@pytest.mark.parametrize("ids", [{"id": 1}, {}])
+def test_a_server_that_takes_nothing_outlives_no_client(bridge: Start, server: RawServer, ids: dict[str, int]) -> None:
+    client = bridge()
+    client.say(**ids, method="ping")
+    asked(server.accept())
+    client.finish()
+    assert client.process.returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ class _Carrier:
                 text = f"this line is no JSON-RPC message of at most {MAX_LINE_BYTES} bytes"
                 await self._desk.fail(unread, 0, Failure(text, PARSE_ERROR))
             elif not self._cancelled_by_closing(message) and (passed := await self._desk.judged(message)):
-                await self._start(passed)
+                await self._start(passed, lines)
 
     def _cancelled_by_closing(self, message: Message) -> bool:
         """In 2026-07-28 a cancellation is no message over HTTP: the stream of the request is closed instead."""
@@ -107,7 +107,8 @@ class _Carrier:
             task.cancel()
         return True
 
-    async def _start(self, message: Message) -> None:
+    async def _start(self, message: Message, lines: Lines) -> None:
+        """Begin to send it, and wait as long as the next one has to: there may be none."""
         exchange = next(self._desk.exchanges)
         self._desk.record_request(message, exchange)
         task = asyncio.create_task(self._send(message, exchange))
@@ -116,12 +117,14 @@ class _Carrier:
         for identifier in message.ids:
             self._in_flight[identifier] = (message, exchange, task)
             task.add_done_callback(lambda done, identifier=identifier: self._forget(identifier, done))  # type: ignore[misc]
+        ends = [asyncio.create_task(lines.are_over.wait())]
         if not message.ids:
-            await asyncio.wait([task], timeout=IN_ORDER_SECONDS)
+            await asyncio.wait([task, *ends], timeout=IN_ORDER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         elif not self._legacy and not self._streamable.settled.is_set():
-            settled = asyncio.create_task(self._streamable.settled.wait())
-            await asyncio.wait([task, settled], return_when=asyncio.FIRST_COMPLETED)
-            settled.cancel()
+            ends.append(asyncio.create_task(self._streamable.settled.wait()))
+            await asyncio.wait([task, *ends], return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
 
     def _forget(self, identifier: str, task: asyncio.Task[None]) -> None:
         if self._in_flight.get(identifier, (None, 0, None))[2] is task:

@@ -22,7 +22,10 @@ AHEAD = 16  # reads that wait for the loop
 
 
 class Lines:
-    """The lines of stdin: `await lines.next()`, `None` at the end. A line over `MAX_LINE_BYTES` is cut and `is_cut`."""
+    """The lines of stdin: `await lines.next()`, `None` at the end. A line over `MAX_LINE_BYTES` is cut and `is_cut`.
+
+    `are_over` is set once stdin has ended and no line is left, also while nobody waits for one.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -31,6 +34,7 @@ class Lines:
         self._splitter = FrameSplitter(MAX_LINE_BYTES)
         self._lines: list[Frame] = []
         self._has_ended = False
+        self.are_over = asyncio.Event()
         threading.Thread(target=self._read, name="stdin", daemon=True).start()
 
     async def next(self) -> Frame | None:
@@ -47,6 +51,11 @@ class Lines:
                 self._lines = [last] if last else []
         return self._lines.pop()
 
+    def _take(self, data: bytes) -> None:
+        if not (data or self._came.qsize() or self._lines or self._splitter.pending_bytes):
+            self.are_over.set()
+        self._came.put_nowait(data)
+
     def _read(self) -> None:
         data = b"-"
         while data:
@@ -56,7 +65,7 @@ class Lines:
             except OSError:
                 data = b""
             try:
-                self._loop.call_soon_threadsafe(self._came.put_nowait, data)
+                self._loop.call_soon_threadsafe(self._take, data)
             except RuntimeError:  # the loop is closed: the process is about to end
                 return
 
