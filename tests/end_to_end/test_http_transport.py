@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 REMOTE = [sys.executable, str(ROOT / "tests" / "client" / "http" / "remote_server.py")]
 HANDSHAKE_REVISIONS = ["2025-03-26", "2025-06-18", "2025-11-25"]
 WAYS = ["proxy", "bridge"]
+TOLD = "the server was told of the cancellation"
 Start = Callable[..., str]
 
 
@@ -80,18 +81,21 @@ class Visit:
             sampling_callback=self.sample,
             elicitation_callback=self.elicit,
         )
-        async with client:
-            self.seen.append(str(sorted(tool.name for tool in (await client.list_tools()).tools)))
-            await self.call(client, "echo", text="Grüße \u2028 🦑\n")
-            await self.call(client, "count_to", last=3)
-            await self.call(client, "fail")
-            await self.call(client, "no_such_tool")
-            await self.call(client, "fill", size=200_000)
-            if has_back_channel:
-                await self.call(client, "ask_the_person")
-            if has_back_channel and mode == "legacy":
-                await self.call(client, "ask_the_model")
-            await self.cancel(client, asks=200 if has_back_channel or mode == "legacy" else 5)
+        try:
+            async with client:
+                self.seen.append(str(sorted(tool.name for tool in (await client.list_tools()).tools)))
+                await self.call(client, "echo", text="Grüße \u2028 🦑\n")
+                await self.call(client, "count_to", last=3)
+                await self.call(client, "fail")
+                await self.call(client, "no_such_tool")
+                await self.call(client, "fill", size=200_000)
+                if has_back_channel:
+                    await self.call(client, "ask_the_person")
+                if has_back_channel and mode == "legacy":
+                    await self.call(client, "ask_the_model")
+                await self.cancel(client, asks=200 if has_back_channel or mode == "legacy" else 5)
+        except* anyio.ClosedResourceError:  # the SDK's own: a call given up was answered while it closed
+            assert self.seen[-1:] == [TOLD]
         return self.seen
 
     async def call(self, client: Client, name: str, **arguments: Any) -> None:
@@ -112,7 +116,7 @@ class Visit:
         for _ in range(asks):
             told = await client.call_tool("was_cancelled", {"name": name})
             if getattr(told.content[0], "text", "") == "1":
-                self.seen.append("the server was told of the cancellation")
+                self.seen.append(TOLD)
                 return
             await anyio.sleep(0.05)
 
@@ -141,7 +145,7 @@ def visit(target: Any, mode: str, kind: str = "") -> list[str]:
 def test_the_official_client_sees_the_same_server(kind: str, mode: str, way: str, start: Start, laptop: Laptop) -> None:
     url = start(kind)
     directly = visit(url, mode, kind)
-    told = "the server was told of the cancellation" in directly
+    told = TOLD in directly
     assert told or (kind == "json" and mode != "legacy"), "a closed stream is its only word there, and there is none"
     if way == "bridge":
         assert visit(bridge(url, laptop), mode, kind) == directly
