@@ -120,6 +120,11 @@ def live(customer: Customer, *, at: datetime) -> QuerySet[ApiKey]:
     return list_keys(customer).filter(Q(expires_at=None) | Q(expires_at__gt=at), revoked_at=None)
 
 
+def works(key: ApiKey, *, at: datetime) -> bool:
+    """The same of one row."""
+    return key.revoked_at is None and (key.expires_at is None or key.expires_at > at)
+
+
 def get(customer: Customer, public_id: str) -> ApiKey:
     """One key of `customer`. Raises `UnknownKeyId`, also for a key of somebody else."""
     key = by_public_id(list_keys(customer), public_id)

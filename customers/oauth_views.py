@@ -60,11 +60,12 @@ class DeviceAuthorizationView(OAuthView):
     )
     def post(self, request: Request) -> Response:
         """RFC 8628 §3.1: `client_id`, and `scope` where less or more than the usual is wanted."""
-        if wrong := _wrong_form(request, "client_id"):
+        form = _form(request)
+        if wrong := _wrong_form(form, "client_id"):
             return wrong
-        client, scope = _field(request, "client_id"), _field(request, "scope")
+        scopes = _field(form, "scope").split() or DEFAULT_SCOPES
         try:
-            codes = device_views.start(request, Asking(client=client, scopes=scope.split() or DEFAULT_SCOPES))
+            codes = device_views.start(request, Asking(client=_field(form, "client_id"), scopes=scopes))
         except InvalidRequest as error:
             return _oauth_error("invalid_scope", f"{error.message}: {error.hint}")
         answer = DeviceAuthorization(
@@ -92,15 +93,16 @@ class TokenView(OAuthView):
     )
     def post(self, request: Request) -> Response:
         """RFC 8628 §3.4: `grant_type`, `device_code`, `client_id`."""
-        if wrong := _wrong_form(request, "grant_type"):
+        form = _form(request)
+        if wrong := _wrong_form(form, "grant_type"):
             return wrong
-        if _field(request, "grant_type") != GRANT_TYPE:
+        if _field(form, "grant_type") != GRANT_TYPE:
             return _oauth_error("unsupported_grant_type", f"`grant_type` must be {GRANT_TYPE}")
-        if wrong := _wrong_form(request, "device_code", "client_id"):
+        if wrong := _wrong_form(form, "device_code", "client_id"):
             return wrong
         at = now()
         try:
-            issued = device_views.redeem(request, _field(request, "device_code"), _field(request, "client_id"))
+            issued = device_views.redeem(request, _field(form, "device_code"), _field(form, "client_id"))
         except PollRefused as refused:
             return _oauth_error(refused.word, "")
         except InvalidRequest as error:  # confirmed, but there is no room for another key
@@ -133,14 +135,13 @@ def _form(request: Request) -> QueryDict:
         raise PayloadTooLarge(str(error), "this address takes a handful of fields") from None
 
 
-def _field(request: Request, name: str) -> str:
+def _field(form: QueryDict, name: str) -> str:
     """A form's field, blank when it was not sent."""
-    return _form(request).get(name) or ""
+    return form.get(name) or ""
 
 
-def _wrong_form(request: Request, *needed: str) -> Response | None:
+def _wrong_form(form: QueryDict, *needed: str) -> Response | None:
     """The answer to a form without what is needed, or with a field that stands there twice (RFC 6749 §3.2)."""
-    form = _form(request)
     if twice := [name for name, values in form.lists() if len(values) > 1]:
         return _oauth_error("invalid_request", f"`{machines.clean(twice[0])[:40]}` is there more than once")
     missing = [name for name in needed if not form.get(name)]

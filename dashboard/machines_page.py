@@ -10,9 +10,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from core.clock import now
-from customers import machines
+from customers import api_keys, machines
 from customers.members import actor_of
-from customers.models import ApiKey, Customer, Machine
+from customers.models import Customer, Machine
 from customers.permissions import Permission
 from dashboard import boundary, plugin_words
 from dashboard.boundary import member_act, member_page
@@ -49,7 +49,7 @@ def shown(request: HttpRequest, customer: Customer, machine_id: str) -> HttpResp
         "machine": row,
         "plugins": [(each, plugin_words.standing(each)) for each in machines.plugins_of(row)],
         "key": key,
-        "key_works": key is not None and _works(key),
+        "key_works": key is not None and api_keys.works(key, at=at),
         "others": machines.others_with_its_key(row),
         "is_away": at - row.last_seen_at > machines.AWAY_AFTER,
         "may_manage": boundary.may(request, Permission.MANAGE_KEYS),
@@ -74,11 +74,7 @@ def _of_its_key(customer: Customer, gone: Machine, *, revoked: bool) -> list[str
         return []
     if revoked:
         return ["Its key is refused everywhere within a minute."]
-    return ["Its key still works."] if _works(key) else []
-
-
-def _works(key: ApiKey) -> bool:
-    return key.revoked_at is None and (key.expires_at is None or key.expires_at > now())
+    return ["Its key still works."] if api_keys.works(key, at=now()) else []
 
 
 def _unwell(machine: Machine) -> int:

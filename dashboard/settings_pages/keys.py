@@ -32,7 +32,7 @@ def listed(request: HttpRequest, customer: Customer) -> HttpResponse:
         "customer": customer,
         "section": "settings",
         "page": "keys",
-        "rows": [(key, _works(key, at)) for key in rows],
+        "rows": [(key, api_keys.works(key, at=at)) for key in rows],
         "may_manage": boundary.may(request, Permission.MANAGE_KEYS),
         "scopes": [(scope.value, scope.label, scope in DEFAULT_SCOPES) for scope in Scope],
         "lifetimes": LIFETIMES,
@@ -99,7 +99,3 @@ def _expiry(days: str, at: datetime) -> datetime | None:
     if days not in LIFETIMES:
         raise InvalidRequest("there is no such expiry", "choose one of the list")
     return at + timedelta(days=int(days)) if days else None
-
-
-def _works(key: ApiKey, at: datetime) -> bool:
-    return key.revoked_at is None and (key.expires_at is None or key.expires_at > at)

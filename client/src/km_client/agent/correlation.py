@@ -101,8 +101,7 @@ class Conversation(msgspec.Struct):
     def _asked(
         self, message: Message, direction: Direction, event_id: str, moment_ns: int, exchange: Exchange
     ) -> Relation:
-        method, body = message.method or "", message.body
-        tool = body.name if method == "tools/call" and isinstance(body.name, str) else None
+        method, body, tool = message.method or "", message.body, message.tool
         retry = retries.brought_by(message) if self.states else None
         correlation_id = self.states.pop(retry or "", event_id)
         if method == tasks.RESULT and (of_task := self._task(direction, body.task_id)):

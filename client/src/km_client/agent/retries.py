@@ -24,9 +24,8 @@ def asked_for(result: Message, asked: InFlight) -> str | None:
 
 def brought_by(request: Message) -> str | None:
     """What `request` is known by where it is a retry."""
-    body, method = request.body, request.method or ""
+    body = request.body
     if isinstance(body.request_state, str):
         return digest(body.request_state)
     answers = names_of(body.input_responses)
-    tool = body.name if method == "tools/call" and isinstance(body.name, str) else None
-    return digest_of_names(method, tool, answers) if answers else None
+    return digest_of_names(request.method or "", request.tool, answers) if answers else None

@@ -85,6 +85,12 @@ class Message(msgspec.Struct, frozen=True):
         meta = self.body.meta_raw
         return self.body.meta.progress_token if b"progressToken" in bytes(meta or b"") else None
 
+    @property
+    def tool(self) -> str | None:
+        """The tool that this request calls."""
+        name = self.body.name
+        return name if self.method == "tools/call" and isinstance(name, str) else None
+
 
 class _Envelope(msgspec.Struct):
     id: Any = None
